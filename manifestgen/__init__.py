@@ -1,6 +1,6 @@
 """From a trained model to a running Azure IoT Edge module.
 
-What most programs need is here, imported when it is first used:
+The names that most programs need are here, imported on first use:
 
     from manifestgen import check_document, read_document
 
@@ -9,20 +9,26 @@ What most programs need is here, imported when it is first used:
 
 The public modules, from values to effects. Everything else is an implementation detail, whatever its name:
 
-- `manifestgen.errors`, `manifestgen.secret`: every expected error; a text that hides itself.
+- `manifestgen.errors`, `manifestgen.secret`: every expected error; a string that hides itself.
 - `manifestgen.manifest.document`, `manifestgen.manifest.manifest`, `manifestgen.manifest.image`: the deployment
-  manifest as a value; `manifestgen.manifest.route`: the language of routes.
-- `manifestgen.project`: the project file. `manifestgen.render`: a template and values become a manifest.
-- `manifestgen.check`: what IoT Hub and the device will reject in a manifest.
-- `manifestgen.compare.diff`, `manifestgen.compare.merge`, `manifestgen.compare.export`: two manifests side by side.
-- `manifestgen.cloud`: what is asked of Azure, as Protocols. `manifestgen.services`: what answers them.
+  manifest as a value; `manifestgen.manifest.route`: the route language.
+- `manifestgen.project`: the project file. `manifestgen.render`: renders a template and values to a manifest.
+- `manifestgen.check`: finds what IoT Hub and the device would reject in a manifest.
+- `manifestgen.compare.diff`, `manifestgen.compare.merge`, `manifestgen.compare.export`: compares, merges and exports
+  manifests.
+- `manifestgen.cloud`: requests to Azure, as Protocols. `manifestgen.services`: their implementation.
 - `manifestgen.target`, `manifestgen.device.plan`, `manifestgen.device.apply`: change one device and wait for it.
 - `manifestgen.deploy`: from a model to a running module.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+# As `typing` has it, which takes longer to import than anything that this module needs.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from manifestgen.check import Effect, Finding, Severity, check_data, check_source, summarize
     from manifestgen.check import check as check_document
     from manifestgen.check import read as read_document
@@ -62,8 +68,8 @@ __all__ = [
     "summarize",
 ]
 
-# Where each name lives. A function has another name here where its own is that of its module: `manifestgen.check` is
-# the module as soon as anything has imported it.
+# The module of each name. A function that has the name of its module is renamed here: `manifestgen.check` is the module
+# once anything has imported it.
 _HOMES = {
     "Change": "manifestgen.compare.diff:Change",
     "Document": "manifestgen.manifest.document:Document",

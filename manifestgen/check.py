@@ -7,7 +7,7 @@
     for finding in check(manifest):
         print(finding.pointer, finding.message)
 
-Findings depend on the manifest and the arguments, on nothing else: not on the clock, the network or the machine.
+Findings depend only on the manifest and the arguments, not on the clock, the network or the machine.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ class Finding(Value, frozen=True, gc=False):
     """A problem at one place of a manifest.
 
     Attributes:
-        rule: id of the rule.
+        rule: ID of the rule.
         effect: what would happen.
         pointer: JSON Pointer into the file as given.
         message: what is wrong.
         fix: what to do.
-        line: from 1; 0 if what was checked has no text.
-        column: in characters, from 1; 0 if what was checked has no text.
+        line: from 1; 0 if the subject has no text.
+        column: in characters, from 1; 0 if the subject has no text.
         offset: in the text, from 0.
-        length: characters to underline from there on; at least 1, 0 without a text.
-        side: what rejects the manifest, for the effect `refused`.
-        status: the code that edgeAgent or edgeHub then reports; None if IoT Hub rejects it.
+        length: characters to underline from there; at least 1, 0 without a text.
+        side: the component that rejects the manifest, for the effect `refused`.
+        status: the code that edgeAgent or edgeHub reports; None if IoT Hub rejects it.
     """
 
     _hidden: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
@@ -86,18 +86,18 @@ class Finding(Value, frozen=True, gc=False):
 
     @property
     def place(self) -> str:
-        """`LINE:COLUMN`, or the JSON Pointer if what was checked has no text."""
+        """`LINE:COLUMN`, or the JSON Pointer if the subject has no text."""
         return f"{self.line}:{self.column}" if self.line else self.pointer or "(root)"
 
 
 class Checked(Value, frozen=True):
-    """A file and the findings in it: all that a report needs.
+    """A file and its findings: everything that a report needs.
 
     Attributes:
         path: as given.
-        kind: what the file is.
+        kind: of the file.
         findings: in the order of the text.
-        lines: the text of the lines that findings are in, by number, with secrets hidden by as many asterisks.
+        lines: the text of lines with findings, by number, with secrets replaced by as many asterisks.
     """
 
     _hidden: ClassVar[frozenset[str]] = frozenset({"lines"})
@@ -135,17 +135,17 @@ def check(
     as_of: date = KNOWN_ON,
     literal: bool = False,
 ) -> list[Finding]:
-    """All findings in a manifest, in its own order; none that depends on a placeholder.
+    """All findings in a manifest, in its order, except those that depend on a placeholder.
 
     Args:
         subject: a document, from `read`, whose findings have lines; or a manifest, whose findings have pointers only.
-        select: ids of the rules to run; empty for all.
-        ignore: ids of rules to ignore; a mapping may give the reason for each.
+        select: IDs of the rules to run; empty for all.
+        ignore: IDs of rules to ignore; a mapping may give the reason for each.
         as_of: the date to compare end-of-support dates with.
-        literal: judge placeholders as a device would, to which they are texts like any other.
+        literal: treat placeholders as ordinary text, as a device does.
 
     Raises:
-        InputError: there is no rule with such an id.
+        InputError: a rule ID is unknown.
     """
     document = of_manifest(subject) if isinstance(subject, Manifest) else subject
     rules = _selected(tuple(select), tuple(ignore))
@@ -171,7 +171,7 @@ def check(
 
 
 def check_data(data: Any, *, as_of: date = KNOWN_ON) -> list[Finding]:
-    """All findings in plain JSON data; where it is not known to be a manifest, else `check(Manifest.of(data))`."""
+    """All findings in plain JSON data that may not be a manifest; for a manifest, use `check(Manifest.of(data))`."""
     return check(of_data(data), as_of=as_of)
 
 
@@ -186,20 +186,20 @@ def check_source(
     as_of: date = KNOWN_ON,
     lines: bool = True,
 ) -> Checked:
-    """Read and check the content of a file.
+    """Parse and check the content of a file.
 
     Args:
         source: the file's bytes.
-        path: how reports name it.
-        layered: read it as a layered deployment whatever its keys are.
+        path: shown in reports.
+        layered: read it as a layered deployment, whatever its keys.
         styles: of the project's placeholders.
         select: see `check`.
         ignore: see `check`.
         as_of: see `check`.
-        lines: whether to keep the lines that findings are in, for a report that shows them.
+        lines: whether to keep lines with findings, for a report that shows them.
 
     Raises:
-        InputError: there is no rule with such an id.
+        InputError: a rule ID is unknown.
     """
     document = read(source, path, layered=layered, styles=styles)
     findings = check(document, select=select, ignore=ignore, as_of=as_of)
@@ -221,12 +221,12 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
 
 
 def _hidden(document: Document, findings: list[Finding]) -> list[Finding]:
-    """The findings without secrets in what they say; a key may be one, where somebody mistook it for a value."""
+    """The findings with secrets in their messages hidden; even a key may contain one, by mistake."""
     secrets = document.secrets
     if not secrets:
         return findings
     said = "\n".join([text for finding in findings for text in (finding.message, finding.fix, finding.pointer)])
-    # Most findings quote none.
+    # Most findings quote no secret.
     if not any(secret in said for secret in secrets):
         return findings
     return [_without(finding, secrets) for finding in findings]
@@ -240,10 +240,10 @@ def _without(finding: Finding, secrets: Sequence[str]) -> Finding:
 
 
 def known_rules(ids: Iterable[str]) -> None:
-    """Raise unless all of these are ids of rules.
+    """Validate rule IDs.
 
     Raises:
-        InputError: one is not; the fix suggests the closest id.
+        InputError: one is unknown; the fix suggests the closest.
     """
     for id_ in ids:
         if id_ not in BY_ID:
@@ -278,8 +278,8 @@ def _selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Rule
 def _of_pieces(
     layer: Manifest, rules: Sequence[Rule], found: Sequence[tuple[Rule, Problem]]
 ) -> list[tuple[Rule, Problem]]:
-    """What a device would reject in the pieces that a layer sets, whatever their base; not what was found already."""
-    # Most manifests are not layers, and need not wait for this import.
+    """Findings for what a device would reject in a layer's pieces, whatever the base; without those in `found`."""
+    # Imported here, since most manifests are not layers.
     from manifestgen.manifest.layer import completed
 
     whole = completed(layer)
@@ -295,14 +295,14 @@ def _of_pieces(
             pointer = whole.in_layer(problem.pointer)
             if pointer is None or (rule.id, pointer) in seen:
                 continue
-            # createOptions that are a piece by themselves may have chunks that only the base knows.
+            # createOptions set as a piece may have chunks that only the base has.
             if pointer not in pieces or not rule.joins_chunks:
                 of_pieces.append((rule, problem.moved(whole.in_layer)))
     return of_pieces
 
 
 def _known(document: Document, found: list[tuple[Rule, Problem]]) -> list[tuple[Rule, Problem]]:
-    """The problems that no placeholder's value decides."""
+    """The problems that do not depend on a placeholder's value."""
     from manifestgen.manifest.unfilled import Unknown
 
     if all(rule.about_placeholders for rule, _ in found):
@@ -312,7 +312,7 @@ def _known(document: Document, found: list[tuple[Rule, Problem]]) -> list[tuple[
 
 
 def _joined(found: list[tuple[Rule, Problem]]) -> list[tuple[Rule, Problem]]:
-    """The problems, with the same one of several subjects as one."""
+    """The problems; the same problem of several subjects becomes one."""
     subjects: dict[tuple[str, str], list[str]] = {}
     for rule, problem in found:
         if problem.subject:
@@ -331,7 +331,7 @@ def _joined(found: list[tuple[Rule, Problem]]) -> list[tuple[Rule, Problem]]:
 
 
 def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:
-    # In their order: those of one module then follow each other.
+    # In order, so that findings of one module are adjacent.
     spans = document.spans(dict.fromkeys([problem.pointer for _, problem in found if problem.offset is None]))
     placed = [
         (*(_place(document, spans, problem) if problem.offset is None else (problem.offset, 1)), rule, problem)
@@ -356,13 +356,13 @@ def _finding(rule: Rule, problem: Problem, line: int = 0, column: int = 0, offse
 
 
 def _in_order(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:
-    """The findings in a value, in the order in which a text of it would have them."""
+    """The findings in a value without a text, in the order in which its text would have them."""
     found.sort(key=lambda one: _steps(document.data, one[1]))
     return [_finding(rule, problem) for rule, problem in found]
 
 
 def _steps(data: Any, problem: Problem) -> list[int]:
-    """The number of each key or item on the way to a place: a key comes before its value."""
+    """The index of each key or item on the path to a place; a key comes before its value."""
     steps: list[int] = []
     for key in split(problem.pointer):
         if isinstance(data, dict) and key in data:

@@ -1,4 +1,4 @@
-"""Checks everything that a deployment needs, and says how to fix what is missing."""
+"""Checks the prerequisites of a deployment, and says how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from manifestgen.project.lock import never_built
 from manifestgen.project.sections import ManifestSection
 from manifestgen.state import state_folder
 
-# Distributions, each with what pip installs them with.
+# Distributions, each with its requirement for pip.
 _LOGIN = {"azure-identity": "manifestgen"}
 _REGISTRIES = {"azure-mgmt-containerregistry": "manifestgen"}
 _NO_LOGIN = "needs a credential"
@@ -61,15 +61,15 @@ def examine(
 ) -> Iterator[Row]:
     """Check everything that deploying a project needs; a failed check does not stop the others.
 
-    What the project does not need has no row. What depends on something that failed is skipped.
+    Things that the project does not need have no row. Checks that depend on a failed one are skipped.
 
     Args:
-        log_in: gets a token from Entra ID; raises DeniedError if no credential gives one.
+        log_in: requests a token from Entra ID; raises DeniedError if no credential works.
         device_id: the device; None for the project's target.
-        root: the user's state folder, with the passwords of tokens; None for its usual place.
+        root: the user's state folder, with the passwords of tokens; None for the default.
         now: the time; None for the clock's.
         environ: the environment variables; None for those of the process.
-        hub_login: whether the hub is reached with the credential, rather than with a connection string.
+        hub_login: whether the hub needs the credential, not a connection string.
     """
     root, now = root or state_folder(), now or datetime.now(timezone.utc)
     settings = project.registry_settings
@@ -104,13 +104,13 @@ def examine(
 
 
 def _requirements(project: Project, services: Services) -> Iterator[Requirement]:
-    """What a module's image needs; named by the module if there are several."""
+    """The requirements of a module's image; with the module's name if there are several."""
     for one in (*services.builder.requirements(), *_models(project, services)):
         yield replace(one, subject=f"{project.module.name}: {one.subject}") if project.modular else one
 
 
 def _models(project: Project, services: Services) -> Iterator[Requirement]:
-    """What the registry of models needs, if another builder than Azure ML's reads it."""
+    """The requirements of the model registry, if a builder other than Azure ML's reads it."""
     model = project.model
     if project.workspace is None or model is None or not builds_from_context(project.image):
         return
@@ -132,12 +132,12 @@ def _installed(*packages: Mapping[str, str]) -> Iterator[Row]:
 
 
 def _first_missing(missing: Collection[str], packages: Collection[str]) -> str:
-    """Why something that needs packages is skipped; empty if none of them is missing."""
+    """Why a check that needs packages is skipped; empty if none is missing."""
     return next((f"needs {name}" for name in packages if name in missing), "")
 
 
 def _manifest(project: Project) -> tuple[Manifest | None, Row]:
-    """The project's manifest without logins, and whether its template, its values and the check let it be deployed."""
+    """The project's manifest without logins, and whether its template, values and check allow a deployment."""
     template = (project.manifest or ManifestSection()).template
     drafts: list[Manifest] = []
 
@@ -154,7 +154,7 @@ def _manifest(project: Project) -> tuple[Manifest | None, Row]:
 
 
 def _draft(project: Project, images: Mapping[str, str] | None = None) -> Manifest:
-    """The manifest without logins; before the first build with references that stand for the images."""
+    """The manifest without logins; before the first build, with stand-ins for the images."""
 
     def stand_ins(missing: Project) -> Mapping[str, str]:
         return images or {one.module.name: NOWHERE for one in missing.each()}
@@ -180,8 +180,8 @@ def _registries(
     Args:
         draft: the manifest; None if it cannot be rendered.
         missing: distributions that are not installed.
-        reachable: whether Azure can be asked.
-        usable: whether what the builder needs in Azure is in place.
+        reachable: whether Azure can be reached.
+        usable: whether the builder's requirements in Azure are met.
     """
     if draft is None:
         yield _skipped("registry credentials", "needs the manifest")
@@ -211,7 +211,7 @@ def _registries(
 def _with_packages(
     hosts: Mapping[str, frozenset[str]], settings: Settings, missing: Collection[str]
 ) -> dict[str, frozenset[str]]:
-    """The hosts whose source has all packages that it needs."""
+    """The hosts whose source has all the packages that it needs."""
     without = _without_packages(hosts, settings, missing)
     return {host: pulled for host, pulled in hosts.items() if host not in without}
 
@@ -223,7 +223,7 @@ def _without_packages(hosts: Iterable[str], settings: Settings, missing: Collect
 
 
 def _future_image(project: Project, services: Services, *, reachable: bool, usable: bool) -> tuple[str, Row | None]:
-    """Before the first build, an image of the registry that the build will push to; and a row if that is not known."""
+    """Before the first build, an image in the registry that the build will push to; and a row if that is unknown."""
     if not reachable and not builds_from_context(project.image):
         return NOWHERE, _skipped("registry", _NO_LOGIN)
     try:
@@ -238,7 +238,7 @@ def _future_image(project: Project, services: Services, *, reachable: bool, usab
 
 
 def _device(services: Services, device_id: str | None, why_not: str = "") -> Iterator[Row]:
-    """The hub, the device and its runtime; `why_not` says why the hub cannot be asked."""
+    """The hub, the device and its runtime; `why_not` says why the hub cannot be checked."""
     found: list[Device] = []
     missing: list[NotFoundError] = []
 
@@ -248,12 +248,12 @@ def _device(services: Services, device_id: str | None, why_not: str = "") -> Ite
         else:
             try:
                 found.append(services.hub.device(device_id))
-            except NotFoundError as error:  # the hub responded that the device does not exist
+            except NotFoundError as error:  # the hub answered, so it works: the device does not exist
                 missing.append(error)
         return f"{services.hub.host} is reachable"
 
     client = _row("hub client", lambda: services.hub.client)
-    # Without one, what is wrong is which hub is meant.
+    # Without a device, the error is about the hub.
     row = _unless(why_not, "hub", hub) if client.state == "ok" else replace(client, subject="hub")
     if client.state == "ok":
         yield client
@@ -301,7 +301,7 @@ def _row(subject: str, look: Callable[[], str | Row]) -> Row:
 
 
 def _unless(why_not: str, subject: str, look: Callable[[], str | Row]) -> Row:
-    """A row, skipped if there is a reason."""
+    """A row, skipped if there is a reason to."""
     return _skipped(subject, why_not) if why_not else _row(subject, look)
 
 

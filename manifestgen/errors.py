@@ -2,19 +2,19 @@
 
     ManifestgenError
     ├── InputError          exit 2   a file, a value or an option is wrong
-    │   └── NoSnapshotError          of `state`: there is nothing to roll back to
-    ├── FoundError          exit 1   the work was done and its result is bad: a failed build, an unhealthy rollout
+    │   └── NoSnapshotError          (in `state`) there is no snapshot to roll back to
+    ├── FoundError          exit 1   the command completed, and the result is bad: a failed build, an unhealthy rollout
     │   ├── ReplacedError            the modules set on a device have been replaced since
-    │   └── DeclinedError            a person answered no
-    ├── CloudError          exit 3   the cloud refused, or could not be reached
-    │   ├── NotFoundError            it does not have what was asked for
+    │   └── DeclinedError            the user answered no
+    ├── CloudError          exit 3   a service rejected the request, or could not be reached
+    │   ├── NotFoundError            the requested resource does not exist
     │   ├── DeniedError              401 or 403
-    │   ├── OfflineError             the device is not connected, so it cannot be asked
-    │   ├── UnconfirmedError         the request was sent and its answer was lost
+    │   ├── OfflineError             the device is not connected
+    │   ├── UnconfirmedError         a change was sent, and the response was lost
     │   └── BusyError                nothing was done, and the same request may succeed later
     └── Interrupted         exit 130 Ctrl-C
 
-Anything else that is raised is a bug and keeps its traceback.
+Any other exception is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ class ManifestgenError(Exception):
     """An expected error.
 
     Attributes:
-        where: the file, JSON Pointer, device, workspace… that it is about; may be empty.
+        where: the file, JSON Pointer, device, workspace… with the problem; may be empty.
         what: one sentence, lower-case, without a full stop.
         fix: what the user can do about it, in the imperative mood.
-        options: other things to do, each with an option of the command line, such as `wait longer with --timeout`. Who
-            raises an error cannot know which command runs: the command line adds the first of them that it has.
-        detail: lines that belong to it, such as the end of a build log, for where they have not been shown already.
+        options: alternative fixes, each with a command-line option, such as `wait longer with --timeout`. Code
+            that raises an error does not know which command runs: the command line shows the first that it has.
+        detail: more lines, such as the end of a build log; shown unless the user has seen them already.
     """
 
     exit_code: ClassVar[int] = 2
-    #: What kind of error it is, in JSON documents; a stable name.
+    #: The kind of error in JSON documents; a stable name.
     code: ClassVar[str] = "error"
 
     def __init__(
@@ -70,7 +70,7 @@ class InputError(ManifestgenError):
 
 
 class FoundError(ManifestgenError):
-    """The command did its work, and the result is bad."""
+    """The command completed, and the result is bad."""
 
     exit_code = 1
     code = "found"
@@ -83,20 +83,20 @@ class ReplacedError(FoundError):
 
 
 class DeclinedError(FoundError):
-    """A person was asked and answered no: what would change is known, and nothing was changed."""
+    """The user answered no: the changes were shown, and nothing was changed."""
 
     code = "declined"
 
 
 class CloudError(ManifestgenError):
-    """A service refused the request or could not be reached."""
+    """A service rejected the request or could not be reached."""
 
     exit_code = 3
     code = "cloud"
 
 
 class NotFoundError(CloudError):
-    """The service does not have what was asked for."""
+    """The service does not have the requested resource."""
 
     code = "not-found"
 
@@ -108,11 +108,11 @@ class DeniedError(CloudError):
 
 
 class OfflineError(CloudError):
-    """The device is not connected to the hub, so it cannot be asked."""
+    """The device is not connected to the hub."""
 
 
 class UnconfirmedError(CloudError):
-    """A request that changes something was sent and its answer was lost: read before sending it again."""
+    """A change was sent, and the response was lost: read the state before retrying."""
 
     code = "unconfirmed"
 
@@ -136,7 +136,7 @@ class BusyError(CloudError):
 
 
 class Interrupted(ManifestgenError):
-    """The user stopped the command; `what` says what had been done by then."""
+    """The user stopped the command; `what` says how far it had got."""
 
     exit_code = 130
     code = "interrupted"

@@ -1,4 +1,4 @@
-"""Reads and writes files: every failure says what to do, and no file is ever left half-written."""
+"""Reads and writes files: every error says what to do, and no file is ever left half-written."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 OWNER_ONLY: Final = 0o600
 PUBLIC: Final = 0o644
 
-#: Largest input in bytes, where nothing smaller is said. IoT Hub accepts a manifest of a hundredth of that.
+#: Largest input in bytes, unless a smaller limit is given. IoT Hub accepts a manifest of a hundredth of that.
 MAX_BYTES: Final = 64 << 20
-#: Seconds in which a pipe must send something.
+#: Seconds within which a pipe must send something.
 PIPE_SECONDS: Final = 30.0
 
 _CHUNK: Final = 1 << 20
@@ -35,7 +35,7 @@ def read_bytes(path: Path | str, *, limit: int = MAX_BYTES) -> bytes:
         TooLargeError: it is larger.
         OSError: it cannot be read, or it is a pipe into which nothing was written for `PIPE_SECONDS`.
     """
-    # A pipe without a writer would not let itself be opened otherwise.
+    # Otherwise, opening a pipe without a writer would block.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -49,7 +49,7 @@ def read_bytes(path: Path | str, *, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_stdin(*, limit: int = MAX_BYTES) -> bytes:
-    """What is on stdin, and never more than the limit. Raises TooLargeError if it is more."""
+    """The content of stdin, up to a limit. Raises TooLargeError if it is larger."""
     content = sys.stdin.buffer.read(limit + 1)
     if len(content) > limit:
         raise TooLargeError(errno.EFBIG, f"it is larger than {limit} bytes", "-")
@@ -70,7 +70,7 @@ def _chunks(descriptor: int, limit: int) -> Iterator[bytes]:
         try:
             chunk = os.read(descriptor, min(left, _CHUNK))
         except BlockingIOError:
-            time.sleep(0.01)  # another reader was faster
+            time.sleep(0.01)  # another reader took the data
             continue
         if not chunk:
             return
@@ -106,16 +106,17 @@ def read_text(
             f"{what} is not UTF-8 text (byte {error.start})", where=str(path), fix="save it as UTF-8"
         ) from None
     except (OSError, ValueError) as error:
-        raise InputError(f"could not read {what}: {_reason(error)}", where=str(path), fix="check the path") from error
+        fix = "check its permissions" if isinstance(error, PermissionError) else "check the path"
+        raise InputError(f"could not read {what}: {_reason(error)}", where=str(path), fix=fix) from error
 
 
 def refuse_input_as_output(output: Path, inputs: Iterable[Path | None], option: str) -> None:
-    """Make sure, before anything is done, that an output would not replace one of the inputs.
+    """Reject an output that would replace one of the inputs, before anything is done.
 
     Args:
         output: the file that would be written; links are followed.
-        inputs: files that are read; None stands for none.
-        option: that named the output, for the message.
+        inputs: files that are read; None is skipped.
+        option: the option that named the output, for the message.
 
     Raises:
         InputError: it would.
@@ -124,6 +125,28 @@ def refuse_input_as_output(output: Path, inputs: Iterable[Path | None], option: 
         if path is not None and not is_special(output) and _same(output, path):
             what = f"the output is also an input, {path}, and would replace it"
             raise InputError(what, where=str(output), fix=f"give another file with {option}")
+
+
+def refuse_unwritable(output: Path) -> None:
+    """Make sure, before anything slow is done, that an output can be written, as far as looking shows.
+
+    Raises:
+        InputError: as `write_atomic`.
+    """
+    with _writing(output):
+        if is_special(output):
+            return
+        if output.is_dir():
+            raise IsADirectoryError
+        if not output.parent.is_dir():
+            raise FileNotFoundError
+        if not os.access(output.parent, os.W_OK):
+            raise PermissionError
+
+
+def in_a_shell(path: Path) -> str:
+    """A path as a command that is shown names it: in quotes where it has a blank."""
+    return f'"{path}"' if any(char.isspace() for char in str(path)) else str(path)
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -143,7 +166,7 @@ def is_special(path: Path) -> bool:
 
 
 def is_stdout(path: Path) -> bool:
-    """Whether the path is another name of this process's stdout, as `/dev/stdout` is; never if that is a file."""
+    """Whether the path is this process's stdout, such as `/dev/stdout`; False if stdout is a file."""
     try:
         return is_special(path) and os.path.samestat(path.stat(), os.fstat(1))
     except OSError:
@@ -151,15 +174,15 @@ def is_stdout(path: Path) -> bool:
 
 
 def refuse_newer(found: object, known: int, path: Path) -> None:
-    """Make sure that a file that manifestgen wrote is not of a newer version.
+    """Reject a file written by a newer version of manifestgen.
 
     Args:
-        found: the number of its format.
-        known: the newest that this version knows.
+        found: its format version.
+        known: the newest format of this version.
         path: the file.
 
     Raises:
-        InputError: it is of a newer one.
+        InputError: its format is newer.
     """
     if isinstance(found, int) and found > known:
         raise InputError(
@@ -188,7 +211,7 @@ def git_would_commit(path: Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """This user's cache: what is in it may be deleted at any time."""
+    """This user's cache folder; its files may be deleted at any time."""
     import platformdirs
 
     return platformdirs.user_cache_path("manifestgen", appauthor=False)
@@ -209,15 +232,19 @@ def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
         InputError: the folder is missing or not writable, the disk is full, or the path is a folder.
     """
     with writing(path, mode) as stream:
-        stream.write(data.encode() if isinstance(data, str) else data)
+        stream.write(encoded(data) if isinstance(data, str) else data)
+
+
+def encoded(text: str) -> bytes:
+    """A text as files have it: in UTF-8; a path's bytes that are no character in the C locale stay as they are."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 @contextmanager
 def writing(path: Path, mode: int = PUBLIC) -> Iterator[BinaryIO]:
-    """Write a file piece by piece, as `write_atomic` does: it appears when the block ends, and not if that fails.
+    """Write a file piece by piece, as `write_atomic` does: it appears when the block ends without an error.
 
-    The temporary file has a name that cannot be guessed, and is never one that is there already: a link that somebody
-    put in its place is not followed.
+    The temporary file is new and has an unguessable name, so a link planted in its place is not followed.
 
     Raises:
         InputError: as `write_atomic`.
@@ -256,6 +283,10 @@ def _writing(path: Path) -> Iterator[None]:
     except PermissionError as error:
         fix = f"make the folder {path.parent} writable or choose another one"
         raise InputError("output folder is not writable", where=where, fix=fix) from error
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # of pathlib, before Python 3.13
+            raise
+        raise InputError("output is a link that leads back to itself", where=where, fix="use another path") from error
     except (OSError, ValueError) as error:
         fix = "choose another file, or free disk space"
         raise InputError(f"could not write the output: {_reason(error)}", where=where, fix=fix) from error
@@ -267,7 +298,7 @@ def _reason(error: Exception) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename survive a power cut, where the system allows it."""
+    """Make the rename survive a power failure, if the system supports that."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""What a manifest must be before it is sent to a hub: a manifest at all, filled in, and without errors."""
+"""The checks before a manifest is sent to a hub: it is a manifest, has no placeholders, and has no errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def require_applicable(
     force: bool = False,
     report: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None,
 ) -> Manifest:
-    """The manifest of a document that one device can be given: a full one, in which `check` finds no error.
+    """The manifest of a document, if it can be applied to a device: a full one, without errors from `check`.
 
     Raises:
         InputError: see `require_manifest`.
@@ -33,18 +33,18 @@ def require_manifest(document: Document, *, layered: bool = False) -> Manifest:
     """The manifest of a document, whether or not `check` finds errors in it.
 
     Args:
-        document: from `read`, or `of_manifest` for one that was just rendered.
+        document: from `read`, or `of_manifest` for a rendered one.
         layered: accept a layered manifest too.
 
     Raises:
-        InputError: it is not a manifest, a layer where only a full manifest will do, or a template.
+        InputError: it is not a manifest, is a layer although a full one is needed, or is a template.
     """
     if document.error is not None and not document.blocks:
         place = document.position(document.error.offset)
         where = f"{document.name}:{place.line}:{place.column}"
         raise InputError(document.error.what, where=where, fix=document.error.fix)
     if document.kind is Kind.TEMPLATE:
-        raise _not_filled_in(document)
+        raise _placeholder_error(document)
     if document.manifest is None:
         raise InputError(
             "this is not a deployment manifest: it has no 'modulesContent' object",
@@ -60,7 +60,7 @@ def require_manifest(document: Document, *, layered: bool = False) -> Manifest:
     return document.manifest
 
 
-def _not_filled_in(document: Document) -> InputError:
+def _placeholder_error(document: Document) -> InputError:
     if not document.placeholders:
         what = "this is a template, and not JSON until it is rendered"
         return InputError(what, where=document.name, fix=_render_first(document))
@@ -87,12 +87,12 @@ def require_no_errors(
     force: bool = False,
     report: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None,
 ) -> None:
-    """Raise unless `check` finds no error in a document.
+    """Raise if `check` finds errors in a document.
 
     Args:
-        document: from `read`, or `of_manifest` for a manifest that has no text.
-        ignore: ids of rules to ignore.
-        force: let errors pass, except those that IoT Hub itself would reject.
+        document: from `read`, or `of_manifest` for a manifest without a text.
+        ignore: IDs of rules to ignore.
+        force: allow errors, except those that IoT Hub itself would reject.
         report: called with all findings.
 
     Raises:

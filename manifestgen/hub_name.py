@@ -1,6 +1,6 @@
-"""The host names of an IoT hub, and which of them mean the same hub.
+"""The host names of an IoT hub, and which of them are the same hub.
 
-A hub answers under up to three names: the classic `NAME.azure-devices.net` for everyone,
+A hub has up to three names: the classic `NAME.azure-devices.net` for everyone,
 `NAME.service.azure-devices.net` for back ends such as manifestgen, and `NAME.device.azure-devices.net` for devices.
 """
 
@@ -17,7 +17,7 @@ _NAMES: Final = re.compile(
 
 
 def hub_identity(host: str) -> str:
-    """The one name of a hub, whichever of its names is given: the classic one, which devices can use, too.
+    """The canonical name of a hub, for any of its names: the classic one, which devices can use, too.
 
     A host that does not look like one of the three, such as `localhost:8443`, is its own identity.
     """
@@ -26,6 +26,6 @@ def hub_identity(host: str) -> str:
 
 
 def is_device_name(host: str) -> bool:
-    """Whether this is the name that only devices can use: the service API does not answer there."""
+    """Whether this is the name for devices only, under which the service API does not answer."""
     match = _NAMES.fullmatch(host)
     return match is not None and match["part"].lower() == "device"

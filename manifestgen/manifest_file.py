@@ -12,7 +12,7 @@ from pathlib import Path
 
 from manifestgen.credentials.placeholders import fill_placeholders
 from manifestgen.errors import InputError
-from manifestgen.files import read_bytes
+from manifestgen.files import in_a_shell, read_bytes
 from manifestgen.manifest.document import Document, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
@@ -24,12 +24,12 @@ from manifestgen.services import ProjectServices
 
 @dataclass(frozen=True)
 class ManifestFile:
-    """A manifest that was read.
+    """A manifest from a file.
 
     Attributes:
-        file: where it came from.
-        document: placeholders filled in.
-        noticed: credentials that were found to expire soon while filling them in, a sentence each.
+        file: its path.
+        document: with placeholders filled in.
+        noticed: credentials that expire soon, found while filling in placeholders, a sentence each.
     """
 
     file: Path
@@ -44,12 +44,12 @@ class ManifestFile:
 def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | None = None) -> ManifestFile:
     """Read a manifest, and fill in its placeholders `${ACR_USERNAME_…}` and `${ACR_PASSWORD_…}`.
 
-    Their values come from the environment variables, else from the credential sources of the project, and of its
-    environment, that the file is named after or beside, else from those of the project in the working directory.
+    Their values come from environment variables, else from the credential sources of the project and environment that
+    the file is named after, else of the project beside the file or in the working directory.
 
     Args:
         data: the file's content.
-        file: where it came from, for messages and to find the project; `-` for stdin.
+        file: its path, for messages and to find the project; `-` for stdin.
         environ: the environment variables; None for those of this process.
 
     Raises:
@@ -75,11 +75,12 @@ def refuse_project(file: Path) -> None:
     """
     yaml = file.suffix in (".yaml", ".yml") and file.is_file()
     if (file / FILE_NAME).is_file() or (yaml and _has_version(file)):
+        name = in_a_shell(file)
         raise InputError(
             "this is a project, not a manifest",
             where=str(file),
-            fix=f"write its manifest with 'manifestgen render {file}' and give that; or run "
-            f"'manifestgen deploy {file}', or 'manifestgen deploy {file} --dry-run' for the plan",
+            fix=f"write its manifest with 'manifestgen render {name}' and give that; or run "
+            f"'manifestgen deploy {name}', or 'manifestgen deploy {name} --dry-run' for the plan",
         )
     if file.is_dir():
         fix = f"give the file of one, such as {file / 'deployment.json'}"
@@ -101,12 +102,12 @@ def _styles(file: Path) -> Styles:
     try:
         project = project_of(file)
     except InputError:
-        return USUAL  # an error where the project is needed
+        return USUAL  # reported where the project is needed
     return project.placeholder_styles if project is not None else USUAL
 
 
 def expiry_warnings(manifest: Manifest, project: Project | None) -> Iterator[str]:
-    """Passwords of tokens in a manifest that expire soon, as far as this machine knows them; makes no requests."""
+    """Passwords of tokens in a manifest that expire soon, according to this machine; makes no requests."""
     from manifestgen.credentials.standing import WARN_DAYS, warnings
     from manifestgen.state import state_folder
 
@@ -127,7 +128,7 @@ def _known_expiries(file: Path, manifest: Manifest | None) -> Iterator[str]:
 def _from_project(
     file: Path, environ: Mapping[str, str], notice: Callable[[str], None], manifest: Manifest, hosts: Sequence[str]
 ) -> Mapping[str, tuple[str, Secret]]:
-    """User name and password for registry hosts, from the sources that a project names."""
+    """User name and password for registry hosts, from a project's credential sources."""
     project = project_of(file)
     if project is None:
         return {}

@@ -1,8 +1,8 @@
-"""Finds the manifest that a command line names: in a file, of a project, on a device, of a deployment, in a snapshot.
+"""Finds the manifest that a command line names: a file, a project, a device, a deployment or a snapshot.
 
 deployment.json          a file; '-' is stdin
-samples/my-project       a project's folder or file: what it would render, without logins
-device:edge-01           what a device has now
+samples/my-project       a project's folder or file: the manifest that it would render, without logins
+device:edge-01           the current manifest of a device
 deployment:scorer        an automatic deployment, as devices follow it now
 history:edge-01@2        the second newest snapshot of a device
 """
@@ -21,7 +21,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.view.subject import ImageFacts, Subject
 
-# All else is imported where it is needed: a file is looked at sooner.
+# Other imports are local, so that the command starts faster for a file.
 if TYPE_CHECKING:
     from manifestgen.check import Checked
     from manifestgen.cloud import Hub
@@ -32,18 +32,18 @@ _DEPLOYMENT: Final = "deployment:"
 _HISTORY: Final = "history:"
 #: See `project.load.FILE_NAME`.
 PROJECT_FILE: Final = "manifestgen.yaml"
-#: What a project's image is called in a picture before there is one.
+#: The name of a project's image in a picture before it is built.
 NOT_BUILT: Final = "not-built-yet"
 
 
 def open_subject(text: str, open_hub: Callable[[], Hub]) -> Subject:
-    """What a text names; see above. A file whose name begins like one of them is named `./device:…`.
+    """Open the subject that a text names; see above. A file name that begins like one of them needs `./` before it.
 
     Args:
-        open_hub: is called if a hub has to be asked, or named.
+        open_hub: called if a hub is needed.
 
     Raises:
-        InputError: it names nothing that is there, or nothing that has a manifest.
+        InputError: it does not exist, or has no manifest.
         NotFoundError: the hub does not have it.
     """
     if text.startswith(_DEVICE):
@@ -63,14 +63,14 @@ def open_subject(text: str, open_hub: Callable[[], Hub]) -> Subject:
 def check_project(
     project: Project, *, select: Collection[str] = (), ignore: Collection[str] = (), as_of: date | None = None
 ) -> Checked:
-    """The findings in what a project renders, without logins and with a stand-in for an image that is not built yet.
+    """The findings in a project's manifest, rendered without logins and with a stand-in for an unbuilt image.
 
-    The text that they are in is not there to be shown, so they are at the beginning of the project file, and their
-    messages say where in the manifest.
+    The rendered text is in no file, so findings point to the first line of the project file, and their messages give
+    the place in the manifest.
 
     Args:
         project: to render.
-        select, ignore, as_of: see `check.check`; the rules that the project ignores come on top.
+        select, ignore, as_of: see `check.check`; rules that the project ignores are added.
 
     Raises:
         InputError: its template is wrong.
@@ -82,18 +82,18 @@ def check_project(
 
     subject = _of_project(project)
     found = check(subject.document, select=select, ignore={*ignore, *subject.ignore}, as_of=as_of or KNOWN_ON)
-    # Placeholders stand in for logins only here: a deployment has the logins themselves.
+    # Placeholders for logins are expected here only: a deployment has real logins.
     own = [one for one in found if one.rule != "placeholder" or "/registryCredentials/" not in one.pointer]
     placed = (replace(one, line=1, column=1, message=f"rendered, {one.pointer}: {one.message}") for one in own)
     return Checked(subject.name, subject.document.kind, tuple(placed))
 
 
 def subject_of_device(device: str, hub: Hub) -> Subject:
-    """What a device should run, with what it reports.
+    """The manifest of a device, with its reported state.
 
     Raises:
         NotFoundError: the hub has no such device.
-        InputError: nothing is set on it.
+        InputError: it has no manifest.
     """
     from manifestgen.compare.export import export
     from manifestgen.device.apply import read_state
@@ -187,7 +187,7 @@ def _project_beside(path: Path) -> Project | None:
     try:
         return project_of(path)
     except InputError:
-        return None  # a picture of a manifest does not need one
+        return None  # a picture of a manifest needs no project
 
 
 def _styles(project: Project | None) -> Styles:
@@ -199,7 +199,7 @@ def _ignored(project: Project | None) -> Collection[str]:
 
 
 def _images(project: Project | None) -> Mapping[str, ImageFacts]:
-    """What the lock file knows of images, by their references."""
+    """The lock file's information about images, by reference."""
     if project is None or not project.builds:
         return {}
     from manifestgen.project import lock

@@ -1,4 +1,4 @@
-"""A project's manifest, rendered into a file: which secrets go into it, digests, the check, and who may read it."""
+"""Renders a project's manifest to a file: with or without secrets and digests, checked, with the right permissions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.value import Value
 from manifestgen.project import Project
 from manifestgen.project.builders import builds_from_context
-from manifestgen.project.fit import look_at_lock
 from manifestgen.project.lock import LockedImage, never_built, record
 from manifestgen.project.lock import path_of as lock_path
 from manifestgen.project.written import output_of
@@ -46,10 +45,10 @@ class Options(Struct, frozen=True):
         out: file to write, `-` for stdout; None for the project's `manifest.output`, else `default_output`.
         secrets: registry credentials, or placeholders for them; None for credentials in a file and placeholders on
             stdout.
-        images: references of images to use instead of the project's, by module.
+        images: image references to use instead of the project's, by module.
         values: override those of the project file.
-        pin: replace tags by digests; None for the project's `manifest.pin`.
-        locked: the lock file must fit the inputs of the project's image.
+        pin: replace tags with digests; None for the project's `manifest.pin`.
+        locked: require that the lock file matches the inputs of the project's image.
         force: write it even if `check` finds errors, unless IoT Hub would reject it.
     """
 
@@ -62,18 +61,18 @@ class Options(Struct, frozen=True):
     locked: bool = False
 
 
-#: Stands in a manifest for a model image that was never built.
+#: Placeholder in a manifest for a model image that was never built.
 NOT_BUILT = "${MODEL_IMAGE}"
 
 
 class RenderedFile(Value, frozen=True):
-    """A manifest that was rendered.
+    """A rendered manifest.
 
     Attributes:
-        text: what was written, or is to be shown.
-        path: of the file; None for stdout, to which nothing was written.
-        registries: hosts that it has a credential for.
-        secret: whether it holds registry credentials, or the content of a file.
+        text: of the file, or to be printed.
+        path: of the file; None for stdout, which the caller writes.
+        registries: hosts for which it has a credential.
+        secret: whether it contains registry credentials, or the content of a file.
     """
 
     manifest: Manifest
@@ -99,24 +98,22 @@ def render_file(
 ) -> RenderedFile:
     """Render the manifest of a project, check it, and write it unless it is for stdout.
 
-    The file is readable by its owner only if it holds secrets. With digests, the lock file gets them.
+    If it contains secrets, only the owner can read the file. Digests are also recorded in the lock file.
 
     Args:
         project: what to render.
         services: of the project; used only if the manifest needs credentials or digests from them.
-        options: how.
+        options: how to render.
         observer: callbacks.
 
     Raises:
-        ManifestgenError: the manifest cannot be rendered or written, has errors, or would show a secret on stdout.
+        ManifestgenError: the manifest cannot be rendered or written, has errors, or would print a secret on stdout.
     """
     options, observer = options or Options(), observer or Observer()
     job = _Job(project, services, options)
     if job.target is not None:
         refuse_input_as_output(job.target, _inputs(project), "-o")
-    for one in project.each():
-        if one.module.name not in options.images:
-            look_at_lock(one, locked=options.locked, warn=observer.warn)
+    _check_locks(job, observer)
     rendered = _rendered(job, observer)
     if rendered.secret and not job.inline:
         raise InputError(
@@ -152,7 +149,7 @@ class _Job(Struct, frozen=True):
 
     @property
     def inline(self) -> bool:
-        """Whether the manifest gets real credentials: by default if it is not shown."""
+        """Whether the manifest gets real credentials: by default if it is not printed."""
         if self.options.secrets is not None:
             return self.options.secrets == "inline"
         return self.target is not None and not is_special(self.target)
@@ -169,10 +166,21 @@ class _Job(Struct, frozen=True):
         return render_project(self.project, logins, values=self.options.values, image=self.options.images)
 
 
-def _rendered(job: _Job, observer: Observer) -> Rendered:
-    """The manifest; of a project whose image was never built, with a placeholder for it that `apply` rejects.
+def _check_locks(job: _Job, observer: Observer) -> None:
+    """Compare the lock file with the inputs of the images that the project builds and no option gives."""
+    for one in job.project.each():
+        if one.builds and one.module.name not in job.options.images:
+            # A project that builds nothing need not wait for what parses and hashes inputs.
+            from manifestgen.project.fit import check_lock
 
-    Not so for Azure ML's builders: what they built is known only from the lock file, which may be missing by mistake.
+            check_lock(one, locked=job.options.locked, warn=observer.warn)
+
+
+def _rendered(job: _Job, observer: Observer) -> Rendered:
+    """The manifest; if the image was never built, with a placeholder for it that `apply` rejects.
+
+    For Azure ML's builders, it is an error instead: only the lock file knows their images, and it may be missing by
+    mistake.
     """
     try:
         return job.render(inline=job.inline)
@@ -194,7 +202,7 @@ def _rendered(job: _Job, observer: Observer) -> Rendered:
 
 
 def _inputs(project: Project) -> Iterator[Path]:
-    """Files that a manifest of the project is made from."""
+    """The input files of the project's manifest."""
     yield project.path
     yield lock_path(project)
     if project.manifest is not None:
@@ -205,7 +213,7 @@ def _inputs(project: Project) -> Iterator[Path]:
 
 
 def _pinned(job: _Job, rendered: Rendered, observer: Observer) -> tuple[Manifest, dict[str, LockedImage]]:
-    """The manifest with digests, and what its tags name; the registries need the real credentials for it."""
+    """The manifest with digests, and the tags' images; requesting them needs the real credentials."""
     from manifestgen.images.pin import pin
     from manifestgen.images.preflight import digests, locked_images, preflight, require_found
 

@@ -39,9 +39,9 @@ class Options:
     """Options of a rotation.
 
     Attributes:
-        images: references of images to use in place of the project's, by module.
-        days: until the new password expires; None for what the project says.
-        in_use: the password that devices have, `password1` or `password2`, where that cannot be found out.
+        images: image references to use in place of the project's, by module.
+        days: until the new password expires; None for the project's setting.
+        in_use: the password that devices have, `password1` or `password2`, if that cannot be determined.
         timeout: seconds for each device, or for the rollout of the deployment.
     """
 
@@ -58,8 +58,8 @@ def choose(
 
     Args:
         project: whose target is used if nothing is named.
-        devices: their ids.
-        file: a list of devices: one id a line, `#` begins a comment; or CSV or JSON lines with a column `device`.
+        devices: their IDs.
+        file: a list of devices: one ID per line, `#` begins a comment; or CSV or JSON lines with a column `device`.
         deployment: name of an automatic deployment.
 
     Raises:
@@ -88,14 +88,14 @@ def rotate(
         project: whose manifest names the registries.
         services: of the project.
         inputs: of its credential sources.
-        chosen: what holds the passwords; see `choose`.
-        options: how it is done.
+        chosen: the target with the passwords; see `choose`.
+        options: how to rotate.
         observer: receives the steps, and may stop it.
 
     Raises:
         InputError: no registry has the source token; another rotation is running.
         NotFoundError: a registry has no such token.
-        Interrupted: by Ctrl-C; every password that a device has still works.
+        Interrupted: by Ctrl-C; every password that a device has is still valid.
     """
     manifest = render_project(project, lambda manifest: {}, image=options.images).manifest
     for host in token_hosts(inputs.settings, manifest):
@@ -106,7 +106,7 @@ def _rotate(
     host: str, services: Services, inputs: Inputs, chosen: Chosen, options: Options, observer: Observer
 ) -> Rotated:
     name = name_of(inputs.settings)
-    stored.latest(inputs.state, host, name)  # makes the password known, so that no message of a service shows it
+    stored.latest(inputs.state, host, name)  # registers the password as a secret, so that no service's message shows it
     token = services.registry.token(inputs.registry_of(host), name)
     if token is None:
         fix = "create it with 'manifestgen credentials create-token'"
@@ -153,7 +153,7 @@ def _ids(file: Path) -> Iterator[str]:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Lock out this user's other rotations while the block runs; the lock of a killed run is released with it."""
+    """Allow only one rotation of this user during the block; the lock of a killed run is released."""
     folder = root / "credentials"
     what = "another rotation is running on this machine"
     busy = InputError(what, where=str(root), fix="wait until it has finished, or stop it")

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: The sandbox's own registry, which a project in it has to name.
+#: The sandbox's registry, which a project in it has to use.
 SANDBOX_REGISTRY: Final = "sandboxmodels.azurecr.io"
 
 
 def in_sandbox(environ: Mapping[str, str] | None = None) -> bool:
-    """Whether every request to Azure from this environment reaches the sandbox: its proxy is the one that clients use.
+    """Whether all requests to Azure from this environment go to the sandbox, because clients use its proxy.
 
-    A shell that evaluated `manifestgen sandbox start` and has since set another proxy, or none, is not in the sandbox.
+    A shell that ran `manifestgen sandbox start` but has since set another proxy, or none, is not in the sandbox.
     """
     environ = os.environ if environ is None else environ
     proxy = environ.get("MANIFESTGEN_SANDBOX_PROXY")
-    # The order in which requests and urllib read them.
+    # In the order in which requests and urllib read them.
     return bool(proxy) and (environ.get("https_proxy") or environ.get("HTTPS_PROXY")) == proxy
 
 
@@ -30,16 +30,16 @@ def sandbox_home(environ: Mapping[str, str] | None = None) -> Path | None:
     home = environ.get("MANIFESTGEN_SANDBOX_HOME")
     if not home or not in_sandbox(environ):
         return None
-    # Every command imports this module, and few need paths before they do something.
+    # Imported here: every command imports this module, and few need paths at start-up.
     from pathlib import Path
 
     return Path(home)
 
 
-#: Prefix of what variables had been before `sandbox run` changed them.
+#: Prefix for the original values of variables that `sandbox run` changes.
 OUTSIDE: Final = "MANIFESTGEN_OUTSIDE_"
 
-# What the sandbox changes and matters to programs that ask something other than Azure.
+# Variables that the sandbox changes and that programs need for services other than Azure.
 _CHANGED: Final = (
     *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"),
     *("SSL_CERT_FILE", "HOME", "USERPROFILE"),
@@ -47,12 +47,12 @@ _CHANGED: Final = (
 
 
 def kept_for_outside(environ: Mapping[str, str]) -> dict[str, str]:
-    """The caller's variables that the sandbox changes, under names from which `outside` takes them back."""
+    """The caller's variables that the sandbox changes, renamed so that `outside` can restore them."""
     return {f"{OUTSIDE}{name}": environ[name] for name in _CHANGED if name in environ}
 
 
 def outside(environ: Mapping[str, str]) -> dict[str, str]:
-    """Variables for a program that asks no Azure service, such as a package index: in the sandbox, its caller's.
+    """Variables for a program that uses no Azure service, such as a package index: in the sandbox, the caller's.
 
     The sandbox's proxy serves Azure's hosts and rejects all others.
     """

@@ -1,8 +1,8 @@
-"""A secret is a type that hides itself, and every text that leaves the process is searched for it.
+"""A type for secrets that hides itself, and the redaction of every text that leaves the process.
 
-`Secret` never shows its value by accident; `redact` and `redact_json` replace every secret that the process has seen.
-The set of secrets seen is the only state that the package shares between its parts: a log record may come from any
-thread and any SDK, so whatever prints it cannot be handed the secrets to hide.
+`Secret` never shows its value by accident; `redact` and `redact_json` replace every secret that the process has read.
+This set of secrets is the only global state of the package: a log record may come from any thread and any SDK, so the
+code that prints it cannot be given the secrets to hide.
 """
 
 from __future__ import annotations
@@ -14,34 +14,36 @@ from typing import Any, Final, NoReturn
 
 HIDDEN: Final = "***"
 
-# Shorter texts occur by chance in any output; hiding them would garble it and say where they are.
+# Shorter texts occur by chance in any output; hiding them would garble it and reveal them.
 _SHORTEST: Final = 4
 
-# Secrets that reach a text without having been read by us, such as the keys in a service's answer.
+# Secrets that reach a text without having been read by us, such as keys in a service's response: each with characters
+# that a text must contain, in folded case, to match. Most contain none, and then the pattern need not be compiled.
 _PATTERNS: Final = (
-    re.compile(r"(?i)(?<=sharedaccesskey=)[A-Za-z0-9+/]{8,}={0,2}"),
-    re.compile(r"(?i)(?<=accountkey=)[A-Za-z0-9+/]{8,}={0,2}"),
-    re.compile(r"(?i)(?<=[?&\s]sig=)[A-Za-z0-9%+/_=-]{8,}"),
-    re.compile(r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}=*"),
-    re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/]{8,}={0,2}"),
-    # https://USER:PASSWORD@HOST, as proxies are named
-    re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),
+    ("sharedaccesskey=", r"(?i)(?<=sharedaccesskey=)[A-Za-z0-9+/]{8,}={0,2}"),
+    ("accountkey=", r"(?i)(?<=accountkey=)[A-Za-z0-9+/]{8,}={0,2}"),
+    # An i is also matched by letters that do not fold to it.
+    ("g=", r"(?i)(?<=[?&\s]sig=)[A-Za-z0-9%+/_=-]{8,}"),
+    ("bearer ", r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}=*"),
+    ("bas", r"(?i)(?<=\bbasic )[A-Za-z0-9+/]{8,}={0,2}"),
+    # https://USER:PASSWORD@HOST, as in proxy URLs
+    ("://", r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),
 )
 _BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
-# What JavaScript's encodeURI and encodeURIComponent, and Python's quote, leave as it is.
+# Characters that JavaScript's encodeURI and encodeURIComponent, and Python's quote, do not encode.
 _UNQUOTED: Final = ("", "/", "!*'()", ";,/?:@&=+$-_.!~*'()#")
 
-_PERCENT: Final = re.compile("%((?:25)*[0-9A-F]{2})")
+_PERCENT: Final = "%((?:25)*[0-9A-F]{2})"
 
 _forms: set[str] = set()
-# The same for base64: what every base64 text has in it that encodes a secret, alone or among other things.
+# The same for base64: a part of every base64 text that encodes a secret, alone or within other data.
 _cores: set[str] = set()
 
 
 class Secret:
-    """A text that only `reveal` shows.
+    """A string that only `reveal` shows.
 
-    Making one is enough for `redact` to know it, in the forms that it takes in JSON, Python, HTML, URLs and base64 too.
+    Creating one registers it with `redact`, including its forms in JSON, Python, HTML, URLs and base64.
     """
 
     __slots__ = ("_value",)
@@ -51,7 +53,7 @@ class Secret:
         _learn(value)
 
     def reveal(self) -> str:
-        """The text itself, for the one place that needs it."""
+        """The plain string, for the one place that needs it."""
         return self._value
 
     def __repr__(self) -> str:
@@ -90,25 +92,25 @@ def _learn(value: str) -> None:
 
 
 def _forms_of(value: str) -> set[str]:
-    """The text, as a part of JSON, of JSON in JSON, of what Python shows, of HTML and of a URL."""
+    """The text as it appears in JSON, JSON in JSON, Python's repr, HTML and a URL."""
     in_json, shown = json.dumps(value)[1:-1], repr(value)[1:-1]
     return {value, *_escaped(value), *_escaped(in_json), *_escaped(shown), *_quoted(value)}
 
 
 def _escaped(text: str) -> set[str]:
-    # Imported with the first secret: commands without one start some milliseconds sooner.
+    # Imported with the first secret, so that commands without one start some milliseconds faster.
     import html
 
     raw = text.encode("utf-8", "surrogatepass")
     forms = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    # Which quotes Python escapes depends on the rest of the text that the secret is a part of.
+    # Which quotes Python's repr escapes depends on the text around the secret.
     for shown in (repr(text + "'\"")[1:-4], ascii(text + "'\"")[1:-4], repr(raw + b"'\"")[2:-4]):
         forms |= {shown, shown.replace("\\'", "'")}
     return forms | {html.escape(text, quote=False), html.escape(text), html.escape(text).replace("&#x27;", "&#39;")}
 
 
 def _quoted(text: str) -> Iterator[str]:
-    """As a part of a URL, and of a URL in a URL."""
+    """The text in a URL, and in a URL within a URL."""
     from urllib.parse import quote, quote_plus
 
     for form in (*(quote(text, safe=kept, errors="replace") for kept in _UNQUOTED), quote_plus(text, errors="replace")):
@@ -117,10 +119,10 @@ def _quoted(text: str) -> Iterator[str]:
 
 
 def _cores_of(value: str) -> set[str]:
-    """The characters that stand in base64 for a text, whatever is before and after it, such as a user's name.
+    """The base64 characters of a text that do not depend on the text around it, such as a user name.
 
-    Three bytes are four characters, so there are three ways for a text to begin; a character that also stands for a
-    neighbor's bits is left out.
+    Three bytes become four characters, so a text has three possible offsets; characters that also encode bits of a
+    neighbor are left out.
     """
     import base64
     from urllib.parse import quote
@@ -137,10 +139,9 @@ def _cores_of(value: str) -> set[str]:
 
 
 def redact(text: str) -> str:
-    """The text with every secret that the process has seen, and whatever looks like a key, replaced by `***`.
+    """Replace every secret that the process has read, and anything that looks like a key, with `***`.
 
-    All are looked for in the text as it was, so that one secret that overlaps another is hidden too, whichever was seen
-    first.
+    All are found in the original text, so that overlapping secrets are hidden in any order.
     """
     found = sorted(_found(text))
     if not found:
@@ -154,34 +155,33 @@ def redact(text: str) -> str:
     return "".join((*pieces, text[end:]))
 
 
-# Where the SDKs begin to quote an answer, in their exceptions' texts and in their logs.
-_QUOTED: Final = re.compile(
-    r"\s*\b(?:Content|Response|Response Code|Headers|Body|Raw response)\s*:\s.*|(?<=failed: )[\[{].*", re.DOTALL
-)
+# Where the SDKs begin to quote a response, in exceptions and logs.
+_QUOTED: Final = r"(?s)\s*\b(?:Content|Response|Response Code|Headers|Body|Raw response)\s*:\s.*|(?<=failed: )[\[{].*"
 
 
 def without_quotes(text: str) -> str:
-    """The text of an SDK's exception or log record without the answer of a service that it quotes."""
-    return _QUOTED.sub("", text)
+    """The text of an SDK's exception or log record without a quoted response of a service."""
+    return re.sub(_QUOTED, "", text)
 
 
 def _found(text: str) -> Iterator[tuple[int, int]]:
-    """Where secrets are in a text: begin and end of each."""
+    """The start and end of each secret in a text."""
     folded = text.casefold()
     for match in _matches(_there(_forms, folded), text):
         yield match.span()
     for match in _matches(_there(_cores, folded), text):
         yield _base64_around(text, *match.span())
-    for pattern in _PATTERNS:
-        for match in pattern.finditer(text):
-            yield match.span()
+    for mark, known in _PATTERNS:
+        if mark in folded:
+            for match in re.finditer(known, text):
+                yield match.span()
 
 
 def _there(forms: set[str], folded: str) -> re.Pattern[str] | None:
-    """A pattern of those forms that a text may contain, given the text in folded case; None if it contains none.
+    """A pattern of the forms that a case-folded text may contain; None if there are none.
 
-    A process that asks for many addresses with signatures learns a secret with each answer. To compile a pattern of
-    all that it knows would then take longer than everything else.
+    A process that requests many signed URLs learns a secret with each response. Compiling a pattern of all known
+    secrets would take longer than everything else.
     """
     # A copy: another thread may learn a secret meanwhile.
     there = [form for form in forms.copy() if form.casefold() in folded]
@@ -189,13 +189,13 @@ def _there(forms: set[str], folded: str) -> re.Pattern[str] | None:
 
 
 def _any_of(forms: Collection[str]) -> re.Pattern[str]:
-    # The longest first, so that a secret which contains another is hidden whole.
+    # Longest first, so that a secret that contains another is hidden completely.
     return re.compile("|".join(_pattern(form) for form in sorted(forms, key=len, reverse=True)))
 
 
 def _pattern(form: str) -> str:
-    """The form itself; the letters of its percent codes in either case."""
-    return _PERCENT.sub(lambda code: f"%{re.sub('[A-F]', _either_case, code[1])}", re.escape(form))
+    """A pattern of a form, with its percent codes in either case."""
+    return re.sub(_PERCENT, lambda code: f"%{re.sub('[A-F]', _either_case, code[1])}", re.escape(form))
 
 
 def _either_case(letter: re.Match[str]) -> str:
@@ -203,7 +203,7 @@ def _either_case(letter: re.Match[str]) -> str:
 
 
 def _matches(pattern: re.Pattern[str] | None, text: str) -> Iterator[re.Match[str]]:
-    """All matches, those that overlap too."""
+    """All matches, including overlapping ones."""
     if pattern is None:
         return
     match = pattern.search(text)
@@ -213,7 +213,7 @@ def _matches(pattern: re.Pattern[str] | None, text: str) -> Iterator[re.Match[st
 
 
 def _base64_around(text: str, start: int, stop: int) -> tuple[int, int]:
-    """The whole base64 text that a piece of one is in: its next characters hold some of the secret's bits."""
+    """Extend a match to the whole base64 text: adjacent characters also encode bits of the secret."""
     while start and text[start - 1] in _BASE64:
         start -= 1
     while stop < len(text) and text[stop] in _BASE64:
@@ -222,7 +222,7 @@ def _base64_around(text: str, start: int, stop: int) -> tuple[int, int]:
 
 
 def redact_json(data: Any) -> Any:
-    """Plain JSON data with the secrets in its texts and keys replaced, and every `Secret` hidden."""
+    """Plain JSON data with the secrets in strings and keys replaced, and every `Secret` hidden."""
     if isinstance(data, str):
         return redact(data)
     if isinstance(data, Secret):

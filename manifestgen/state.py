@@ -1,7 +1,7 @@
 """The state folder: snapshots in the order in which they were taken, and locks.
 
-It is private to the user or, if one is chosen, shared by all runs of a pipeline. It holds what hubs hold, registry
-passwords included: files and folders are readable by their owner only, and no listing shows their content.
+It is private to the user or, if chosen explicitly, shared by all runs of a pipeline. It contains the same data as hubs,
+registry passwords included: only the owner can read its files and folders, and no listing shows their content.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _FORMAT: Final = 1
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
 _VARIABLE: Final = "MANIFESTGEN_STATE"
 
-#: What to do about a folder that cannot be used; an option of commands that have it may say the same.
+#: The fix for an unusable folder, besides the option of commands that have one.
 ANOTHER: Final = "make the folder writable, or set MANIFESTGEN_STATE to another one"
 OPTION: Final = ("choose another one with --state",)
 
 
 def state_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """The user's state folder: `MANIFESTGEN_STATE`, else the one that the system has for it."""
+    """The user's state folder: `MANIFESTGEN_STATE`, else the system's."""
     chosen = (os.environ if environ is None else environ).get(_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -45,7 +45,7 @@ def state_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def chosen_folder(environ: Mapping[str, str] | None = None) -> Path | None:
-    """The state folder if somebody chose it; None for that of the system, or of the sandbox."""
+    """The state folder if the user chose it; None for the system's or the sandbox's."""
     environ = os.environ if environ is None else environ
     chosen, home = environ.get(_VARIABLE), environ.get("MANIFESTGEN_SANDBOX_HOME")
     if not chosen or (home and Path(chosen).parent == Path(home)):
@@ -55,7 +55,7 @@ def chosen_folder(environ: Mapping[str, str] | None = None) -> Path | None:
 
 @contextlib.contextmanager
 def using(folder: Path | None) -> Iterator[None]:
-    """Use a state folder in this process, and in those that it starts, while the block runs; None changes nothing."""
+    """Use a state folder in this process and its children during the block; None changes nothing."""
     before = os.environ.get(_VARIABLE)
     if folder is not None:
         os.environ[_VARIABLE] = str(folder)
@@ -69,15 +69,15 @@ def using(folder: Path | None) -> Iterator[None]:
 
 
 def lock(path: Path, *, busy: InputError) -> BaseFileLock:
-    """Take a lock file without waiting; the caller releases it, and so does the end of the process.
+    """Acquire a lock file without waiting; it is released by the caller, or at the end of the process.
 
     Args:
-        path: of the lock file; its folder exists.
+        path: of the lock file; its folder must exist.
         busy: raised if another process holds the lock.
 
     Raises:
         InputError: `busy`.
-        OSError: the file cannot be made.
+        OSError: the file cannot be created.
     """
     import filelock
 
@@ -122,7 +122,7 @@ class SnapshotStore(Generic[T]):
         self, root: Path, kind: str, hub: str, name: str, parse: Callable[[Mapping[str, Any], Path], T]
     ) -> None:
         self._root = root
-        # Ids may have characters that file systems do not take.
+        # IDs may have characters that file systems do not allow.
         self.folder = root / kind / quote(hub, safe="") / quote(name, safe="")
         self._parse = parse
 
@@ -130,12 +130,12 @@ class SnapshotStore(Generic[T]):
         """Write a snapshot, and delete the oldest beyond `KEPT`.
 
         Args:
-            data: what the snapshot holds; `format` and `taken` are added.
-            now: the time, in UTC; the clock's if none is given.
+            data: the snapshot's content; `format` and `taken` are added.
+            now: the time, in UTC; default: the clock's.
 
         Raises:
-            InputError: the folder cannot be written to, or a newer version uses it. The caller must not change the
-                target then.
+            InputError: the folder cannot be written to, or a newer version uses it. In that case, the caller must not
+                change the target.
         """
         folder = self.folder
         for path in self._files()[:1]:
@@ -167,7 +167,7 @@ class SnapshotStore(Generic[T]):
         """The snapshots, newest first; files that are not snapshots are skipped.
 
         Raises:
-            InputError: one is of a newer version: without it, the others would have other numbers here than there.
+            InputError: one was written by a newer version: skipping it would renumber the others.
         """
         return [snapshot for path in self._files() if (snapshot := self._read(path)) is not None]
 
@@ -175,17 +175,17 @@ class SnapshotStore(Generic[T]):
         """The snapshot to roll back to.
 
         Args:
-            number: 1 for the newest; None for the newest that differs from the present. A failed apply leaves one that
-                does not.
-            differs: whether a snapshot differs from the present.
+            number: 1 for the newest; None for the newest that differs from the current state. A failed apply leaves one
+                that does not.
+            differs: whether a snapshot differs from the current state.
             where: the target, for the error.
             history: the command that lists the snapshots.
-            elsewhere: what the hub has in their place, for the error.
+            elsewhere: the hub's alternative to a snapshot, for the error.
 
         Raises:
             NoSnapshotError: the snapshot does not exist.
-            InputError: without a number, a newer one is damaged: skipping it would restore an older state than was
-                asked for; or one is of a newer version.
+            InputError: without a number, a newer one is damaged, and skipping it would restore an older state than
+                requested; or one was written by a newer version.
         """
         known = self.all()
         if number is None:
@@ -220,7 +220,7 @@ class SnapshotStore(Generic[T]):
         return None
 
     def _files(self) -> list[Path]:
-        """Newest first: their names are their order."""
+        """Newest first, by name."""
         return sorted(self.folder.glob("*.json"), reverse=True)
 
     def _after_all(self, now: datetime) -> datetime:

@@ -1,11 +1,11 @@
-"""What the three targets share: a device, an automatic deployment, rows of many devices.
+"""Shared by the three targets: a device, an automatic deployment, rows of many devices.
 
-Each has a room of its own, `device`, `deployments` and `rows`, with the same verbs where they apply:
+Each has its own room, `device`, `deployments` and `rows`, with the same verbs where they apply:
 
-    propose(…)    what would change, compared with what the hub has; changes nothing
-    carry_out(…)  ask, take a snapshot, change, wait; returns an Outcome
+    propose(…)    the changes to the hub's current state; changes nothing
+    carry_out(…)  confirm, take a snapshot, change, wait; returns an Outcome
     status(…)     what should run and what runs
-    snapshots(…)  what was there before each change; none for rows
+    snapshots(…)  the states before each change; none for rows
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Patience:
 
     Attributes:
         timeout: for the whole wait.
-        grace: how long a failure that is retried may last before it counts as one.
-        settle: how long a module that has crashed meanwhile must run before it counts as running.
-        first, longest: pauses between two reads; the first grows to the longest, to spare the service's limits.
-        clock: seconds that only go forward.
-        sleep: waits some seconds.
+        grace: how long a failure may be retried before it counts.
+        settle: how long a module that has crashed must run before it counts as running.
+        first, longest: pauses between two reads; the first grows to the longest, to stay within the service's limits.
+        clock: monotonic, in seconds.
+        sleep: sleeps for some seconds.
     """
 
     timeout: float = 600.0
@@ -41,7 +41,7 @@ class Patience:
     settle: float = 20.0
 
     def within(self, timeout: float | None) -> Patience:
-        """The same with another timeout, in seconds; None keeps it."""
+        """A copy with another timeout, in seconds; None keeps it."""
         return self if timeout is None else replace(self, timeout=timeout)
 
     def pauses(self) -> Iterator[float]:
@@ -54,13 +54,13 @@ class Patience:
 
 @dataclass(frozen=True)
 class Wait:
-    """What is waited for, and until when; in seconds of `Patience.clock`.
+    """The deadlines of a wait, in seconds of `Patience.clock`.
 
     Attributes:
         begun: when the wait began.
-        ends: when it gives up, or with `then` what else happens.
-        aborts: when it gives up earlier, because something fails, unless that recovers; None if nothing does.
-        why: what fails, in a clause; may be empty.
+        ends: when it gives up, or does `then`.
+        aborts: when it gives up earlier because of a failure, unless that recovers; None without a failure.
+        why: the failure, in a clause; may be empty.
         then: what happens at the end.
     """
 
@@ -71,12 +71,12 @@ class Wait:
     then: str = "gives up"
 
 
-#: How to send a change again whose answer was lost and that was not made: as long as a read is repeated.
+#: How long to retry a change whose response was lost and that was not made: as long as a read is retried.
 SENDING: Final = Patience(timeout=120.0, first=0.5, longest=20.0)
 
 
 def rounds(patience: Patience) -> Iterator[None]:
-    """Rounds of sending and looking, with a pause between two of them, until the time is over; at least one."""
+    """Rounds of sending and checking, with pauses in between, until the timeout; at least one."""
     deadline = patience.clock() + patience.timeout
     for pause in patience.pauses():
         yield
@@ -96,10 +96,10 @@ class Observer(Generic[_Proposal, _Progress]):
     Attributes:
         permit: called with a proposal that would change something; raises to stop.
         step: called with each change that was made, in a sentence.
-        progress: called with what is waited for, and what each read says.
-        waiting: called before that with how long it will be waited for.
-        failed: called with the target's ID and what the last read said, if that is a failure and before anything is
-            restored; returns lines that belong to the error, such as the end of a log.
+        progress: called with the current wait and the state from each read.
+        waiting: called before that with how long to wait.
+        failed: called after a failure, before anything is restored, with the target's ID and its last state; returns
+            detail lines for the error, such as the end of a log.
     """
 
     permit: Callable[[_Proposal], None] = _ignore
@@ -114,9 +114,9 @@ class Outcome(Generic[_Progress]):
     """The outcome of a proposal.
 
     Attributes:
-        applied: whether anything was sent; False if the target had it already.
+        applied: whether anything was sent; False if the target was already up to date.
         finished: whether nothing is left to do.
-        progress: what the last read said; None without waiting.
+        progress: the state from the last read; None without waiting.
     """
 
     applied: bool

@@ -1,9 +1,9 @@
-"""What this process waits for at the moment, so that a command can say it.
+"""Tracks what this process is waiting for, so that a command can report it.
 
     with waiting("the IoT hub"):
         send()
 
-`announce` has a long wait reported; `interrupted` says what Ctrl-C cut short. Any thread may wait.
+`announce` starts reporting long waits; `interrupted` says what Ctrl-C interrupted. Any thread may wait.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Final
 
 from manifestgen.errors import InputError
 
-#: Multiplies every limit of a client, and the moments below: more than 1 on a slow network.
+#: Multiplies every timeout of a client, and the times below: more than 1 on a slow network.
 FACTOR: Final = "MANIFESTGEN_TIMEOUT_FACTOR"
 
-# Seconds of a wait after which it is reported; afterwards every two minutes.
+# Seconds after which a wait is reported; afterwards every two minutes.
 _MOMENTS: Final = (10.0, 30.0, 60.0, 120.0)
 _EVERY: Final = 120.0
 _LOOK: Final = 0.25
@@ -40,11 +40,11 @@ def factor_of(environ: Mapping[str, str]) -> float:
 
 
 class waiting:
-    """Waits for something during the block.
+    """Marks the block as waiting for something.
 
     Args:
         subject: what is waited for, such as `the IoT hub`.
-        changes: whether it was asked to change something, which it may do although nobody waits any longer.
+        changes: whether a change was requested, which may still happen after an interruption.
     """
 
     def __init__(self, subject: str, *, changes: bool = False) -> None:
@@ -77,10 +77,10 @@ _lock = threading.Lock()
 
 
 def announce(say: Callable[[str], None] | None) -> None:
-    """Have waits of 10 seconds and more reported, in a thread of its own, in words such as `waiting for X, 10 s`.
+    """Report waits of 10 seconds and more from a separate thread, as `waiting for X, 10 s`.
 
     Args:
-        say: is called with them; None ends that.
+        say: called with each report; None stops reporting.
 
     Raises:
         InputError: see `factor_of`.
@@ -90,7 +90,7 @@ def announce(say: Callable[[str], None] | None) -> None:
 
 
 def interrupted() -> str:
-    """The words for a command that Ctrl-C ended: what it waited for, and what may still happen there."""
+    """The message of a command that Ctrl-C ended: what it waited for, and which change may still happen."""
     waits = sorted(_active.copy().values(), key=lambda wait: (not wait.changes, wait.since))
     cut = _cut_short or next(iter(waits), None)
     if cut is None:
@@ -108,7 +108,7 @@ def _start() -> None:
 
 
 def _report() -> None:
-    """Report long waits until nothing is waited for; several for one thing count as the longest of them."""
+    """Report long waits until there are none; of several for the same subject, the longest."""
     global _announcer
     told: dict[str, float] = {}
     while True:
@@ -133,7 +133,7 @@ def _report() -> None:
 
 
 def _moment(seconds: float) -> float:
-    """The last moment of reporting that has passed; 0 before the first."""
+    """The last reporting time that has passed; 0 before the first."""
     if seconds >= _MOMENTS[-1]:
         return seconds // _EVERY * _EVERY
     return max((moment for moment in _MOMENTS if moment <= seconds), default=0.0)

@@ -269,16 +269,32 @@ class RunningSandbox:
         self.admin("POST", "/faults", {"kind": kind, **settings})
 
 
+# The folders whose tests are about the sandbox itself.
+_OF_THE_SANDBOX = ("sandbox", "contract")
+
+
 @contextmanager
-def running_sandbox(services: Any = None) -> Iterator[RunningSandbox]:
-    """A sandbox in a thread, with these services or all."""
+def running_sandbox(services: Any = None, path: Path | None = None) -> Iterator[RunningSandbox]:
+    """A sandbox in a thread, with these services or all.
+
+    Where a test is not about the sandbox, its lines are not counted: they are the same ones for each command, and to
+    count them takes as long as the command.
+
+    Args:
+        services: classes of `manifestgen.sandbox`.
+        path: of the test.
+    """
     from manifestgen.sandbox.server import Sandbox
 
     if _fast:
         pytest.skip("--fast: a sandbox")  # before a thread is started that would have to be stopped again
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
+    counting = threading.gettrace()
+    if path is not None and not any(folder in path.parts for folder in _OF_THE_SANDBOX):
+        threading.settrace(None)  # type: ignore[arg-type]
     thread.start()
+    threading.settrace(counting)  # type: ignore[arg-type]
 
     async def start() -> Sandbox:
         sandbox = Sandbox(None, services)
@@ -308,19 +324,21 @@ def running_sandbox(services: Any = None) -> Iterator[RunningSandbox]:
 
 
 @pytest.fixture(scope="module")
-def shared_sandbox() -> Iterator[RunningSandbox]:
+def shared_sandbox(request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
     """One sandbox for all tests of a module; prefer `sandbox`, which hands it over clean of faults."""
-    with running_sandbox() as running:
+    with running_sandbox(path=request.path) as running:
         yield running
 
 
 @pytest.fixture
-def sandbox_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., RunningSandbox]]:
+def sandbox_of(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., RunningSandbox]]:
     """Start a sandbox of services of the test's own; this process's environment leads to it."""
     with ExitStack() as stack:
 
         def start(*services: Any) -> RunningSandbox:
-            running = stack.enter_context(running_sandbox(services))
+            running = stack.enter_context(running_sandbox(services, request.path))
             for name, value in running.environment.items():
                 monkeypatch.setenv(name, value)
             return running
@@ -338,9 +356,9 @@ def sandbox(shared_sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.fixture
-def new_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+def new_sandbox(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
     """A sandbox that no other test has used, with this process's environment leading to it."""
-    with running_sandbox() as running:
+    with running_sandbox(path=request.path) as running:
         _lead_to(running, monkeypatch)
         yield running
 

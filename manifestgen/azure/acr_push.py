@@ -183,7 +183,7 @@ def _index(manifests: Mapping[str, tuple[str, bytes]]) -> tuple[str, bytes]:
 
 
 def _actions(token: str) -> frozenset[str] | None:
-    """What a registry's token allows, as its claims say; None if it is not such a token."""
+    """The permissions in the claims of a registry's token; None if it is not such a token."""
     part = token.split(".")[1] if token.count(".") == 2 else ""
     try:
         claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -1,4 +1,4 @@
-"""What is used of the answers of Azure Resource Manager about container registries, and its check."""
+"""The fields that we use in Azure Resource Manager's responses about container registries, validated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ARM_ID: Final = re.compile(
 
 
 class _Registry(msgspec.Struct):
-    """What is used of an SDK's `Registry`."""
+    """The fields that we use of an SDK's `Registry`."""
 
     id: str
     login_server: str
@@ -29,7 +29,7 @@ class _Registry(msgspec.Struct):
 
 
 class _Password(msgspec.Struct):
-    """What is used of an SDK's passwords, those of the admin user and those of tokens."""
+    """The fields that we use of an SDK's passwords, of the admin user and of tokens."""
 
     name: str | None = None  # in later versions of the SDK an enum, whose str() differs
     value: str | None = None
@@ -41,14 +41,14 @@ class _Password(msgspec.Struct):
 
 
 class Passwords(msgspec.Struct):
-    """What is used of the results of `list_credentials` and `generate_credentials`, and of a token's credentials."""
+    """The fields that we use of `list_credentials` and `generate_credentials`, and of a token's credentials."""
 
     username: str | None = None
     passwords: list[_Password] | None = None
 
 
 class _Token(msgspec.Struct):
-    """What is used of an SDK's `Token`."""
+    """The fields that we use of an SDK's `Token`."""
 
     name: str
     scope_map_id: str | None = None
@@ -57,7 +57,7 @@ class _Token(msgspec.Struct):
 
 
 class ScopeMap(msgspec.Struct):
-    """What is used of an SDK's `ScopeMap`."""
+    """The fields that we use of an SDK's `ScopeMap`."""
 
     actions: list[str] | None = None
 

@@ -1,6 +1,6 @@
 """The builder `acr`: the registry builds the image itself, with ACR Tasks.
 
-One run builds the image for one platform, and pushes it under a tag of its own, `TAG-linux-arm64`. Once all runs have
+One run builds the image for one platform, and pushes it under a separate tag, `TAG-linux-arm64`. Once all runs have
 succeeded, the image's tag is put: on an index of these images, or on the image itself if there is one platform. So the
 tag exists only for a complete image, and it is put only where it does not exist: another build may have been faster.
 """
@@ -60,7 +60,7 @@ def open_builder(project: Project, services: Services) -> TaskBuilder:
 class TaskBuilder:
     """Implements `manifestgen.cloud.Builder`. A build's operation is `linux/amd64=cb1,linux/arm64=cb2`.
 
-    An image that the registry has already stands there by its digest: `linux/amd64=sha256:…`.
+    An image that is already in the registry is listed by its digest: `linux/amd64=sha256:…`.
 
     Args:
         host: login server of the registry.
@@ -106,8 +106,8 @@ class TaskBuilder:
         return (
             Requirement("entry script and requirements", inputs),
             Requirement("uv", find_uv),
-            Requirement("registry tasks", self._look_at_tasks, login=True),
-            Requirement("registry permissions", self._look_at_permissions, login=True),
+            Requirement("registry tasks", self._check_tasks, login=True),
+            Requirement("registry permissions", self._check_permissions, login=True),
         )
 
     def check_inputs(self) -> None:
@@ -136,7 +136,7 @@ class TaskBuilder:
                     scheduled.append(run.id)
                     parts[platform] = run.id
             except BaseException:
-                # Ctrl-C too: a run that nobody waits for must not go on.
+                # Also on Ctrl-C: a run without a waiting client must not continue.
                 self._end(scheduled)
                 raise
         return Build(
@@ -211,7 +211,7 @@ class TaskBuilder:
             )
         return self._repositories[name]
 
-    def _look_at_tasks(self) -> str:
+    def _check_tasks(self) -> str:
         offer = self._tasks.offer()
         if offer.startswith(_WITHOUT_TASKS):
             raise DeniedError(f"the subscription's offer {offer} does not include ACR Tasks", where="", fix=LOCAL)
@@ -221,7 +221,7 @@ class TaskBuilder:
             return f"allowed: the last run, {latest.id}, succeeded"
         return "can be listed; whether the subscription includes them shows with the first build"
 
-    def _look_at_permissions(self) -> str:
+    def _check_permissions(self) -> str:
         if self._place.by_repository:
             return (
                 "for each repository (ABAC): the identity needs 'Container Registry Repository Writer', runs act as it"

@@ -37,7 +37,7 @@ class RunLog:
         self.complete = False
 
     def more(self) -> str:
-        """What was written since the last call, at most a megabyte of it; its lines end as on Unix."""
+        """The text since the last call, at most a megabyte, with Unix line ends."""
         answer = self._rest_of_it()
         ended = _is_complete(answer)
         if answer.status == 416 and self._is_complete():
@@ -111,7 +111,7 @@ class BuildLog:
         self._waiting = self.delivered = characters
 
     def more(self, over: Collection[str]) -> str:
-        """What was written since the last call.
+        """The text since the last call.
 
         Args:
             over: runs that have ended: their logs are read to the end, even if they are never marked as complete.

@@ -42,7 +42,7 @@ def marked(context: Context, mark: str) -> Context:
 
 
 def _with_step(dockerfile: str, step: str) -> str:
-    """A Dockerfile with a step before all others; what stands above them may be directives for the parser."""
+    """A Dockerfile with a step added before all others, but after any parser directives."""
     lines = dockerfile.splitlines(keepends=True)
     first = next((number for number, line in enumerate(lines) if line.strip() and line.lstrip()[0] != "#"), len(lines))
     return "".join((*lines[:first], f"{step}\n", *lines[first:]))

@@ -1,9 +1,9 @@
-"""The connection to an Azure ML workspace: azureml-core, opened once, and requests of our own beside it.
+"""The connection to an Azure ML workspace: azureml-core, opened once, and our own requests beside it.
 
-Everything that sends or registers goes through the SDK. Builds are polled with requests of our own: the SDK's ways to
+Everything that sends or registers goes through the SDK. Builds are polled with our own requests: the SDK's ways to
 wait have no timeout, print to stdout, and need the object that started the build.
 
-What callers must know: a request that creates something is sent once. If its answer is lost, the call raises
+Note for callers: a request that creates something is sent once. If its answer is lost, the call raises
 UnconfirmedError, and the caller looks for what was made before it sends it again.
 """
 
@@ -45,7 +45,7 @@ def open_workspace(project: Project, credential: TokenCredential | None = None) 
 
 
 class _Details(msgspec.Struct, rename="camel"):
-    """What is used of a workspace's details."""
+    """The fields that we use of a workspace's details."""
 
     container_registry: str | None = None
 

@@ -1,4 +1,4 @@
-"""What Azure ML's error answers mean, of either version of its API and of the storage that it keeps models in."""
+"""Interprets error responses of Azure ML, of both versions of its API and of its model storage."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def http_error(status: int, body: str, where: str, *, role: str = ROLE) -> Cloud
 
 
 def _words(body: str) -> str:
-    """What the service says in the body of an error answer; empty if that is not what such an answer looks like."""
+    """The service's message in the body of an error response; empty if the body has another form."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):

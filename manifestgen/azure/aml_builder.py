@@ -1,4 +1,4 @@
-"""What the builders of Azure ML have in common. Imports no SDK."""
+"""Shared by the builders of Azure ML. Imports no SDK."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ Start = Callable[[BuildRequest, Any, str, str], Build]
 
 
 class Problem(msgspec.Struct):
-    """What is used of an error in a build's answers."""
+    """The fields that we use of an error in a build's responses."""
 
     message: str | None = None
     details: list[Problem] | None = None
 
 
 class Operation(msgspec.Struct, rename="camel"):
-    """What is used of an operation of the model management service."""
+    """The fields that we use of an operation of the model management service."""
 
     state: str | None = None
     resource_location: str | None = None
@@ -46,7 +46,7 @@ class Operation(msgspec.Struct, rename="camel"):
 
 
 class Image(msgspec.Struct, rename="camel"):
-    """What is used of an image of the model management service."""
+    """The fields that we use of an image of the model management service."""
 
     id: str = ""
     creation_state: str | None = None
@@ -143,7 +143,7 @@ class WorkspaceBuilder:
         if request.entry_script is None or request.conda_file is None:
             raise ValueError("Azure ML builds from an entry script and a conda file")
         with tempfile.TemporaryDirectory(prefix="manifestgen-") as name:
-            # A folder of our own: the SDK takes the script from the working directory only, and uploads its path.
+            # A temporary folder: the SDK takes the script from the working directory only, and uploads its path.
             folder = Path(name)
             script = _copied(request.entry_script, folder)
             conda = _copied(request.conda_file, folder)

@@ -35,7 +35,7 @@ _FAMILIES: tuple[type[Exception], ...] = (
 # Classes that the SDKs also raise for other reasons than an answer's shape.
 _NOT_SHAPE = (ClientException, RequestException, AzureMLException, OSError)
 
-# What requests raises for an address that is none: each is taken from an answer, and quoted.
+# Errors of requests for invalid URLs, which come from a response and are quoted.
 _NO_ADDRESS = (InvalidSchema, InvalidURL, MissingSchema)
 
 _PRINTED = re.compile(r"Response Code: (\d+)\n.*?Content: b?(['\"]?)(.*)\2\s*$", re.DOTALL)
@@ -58,7 +58,7 @@ def _translate(error: BaseException, where: str) -> ManifestgenError:
     for link in chain:
         if isinstance(link, ManifestgenError):  # from our credential, which the SDK called
             return link
-    # What was printed into a message comes second: the SDK leaves out the words that matter.
+    # The printed message is the second choice: the SDK leaves out the important part.
     answers = [*map(_answer, chain), *map(_printed, chain)]
     for answer in answers:
         if answer is not None and answer[0] >= 400:

@@ -20,7 +20,7 @@ class ScriptBesideDriver(ContainerImageConfig):  # type: ignore[misc] # the SDK 
     """A configuration whose one dependency is the entry script, packed under its bare name."""
 
     def build_create_payload(self, workspace: Any, name: str, model_ids: Any) -> Any:
-        """The request's body, as the SDK makes it, but with an archive of our own in place of the SDK's.
+        """The SDK's request body, with our own archive in place of the SDK's.
 
         The SDK's archive has been uploaded by then, and stays in the workspace's storage unused.
         """

@@ -96,7 +96,7 @@ class WorkspaceModels:
             return made
 
     def _made(self, registration: ModelRegistration) -> RegisteredModel | None:
-        """The newest version of what was to be registered; whoever registers has found none before."""
+        """The newest version of a model after registration; the caller found none before."""
         for model in self.list(registration.name):
             same = model.sha256 == registration.sha256 and model.description == registration.description
             if same and dict(model.tags) == dict(registration.tags):
@@ -130,7 +130,7 @@ def _number(version: str | None) -> int | None:
 
 
 class _Model(msgspec.Struct):
-    """What is used of the SDK's `Model`."""
+    """The fields that we use of the SDK's `Model`."""
 
     name: str
     version: int

@@ -64,8 +64,8 @@ class PackageBuilder(WorkspaceBuilder):
         if built is not None:
             _LOG.warning("the answer was lost, but the workspace has built %s", built)
             return Build("", built)
-        # The workspace cannot be asked for builds whose number nobody knows. If it is building after all, a second
-        # build under the same tag would move that under whoever uses the first one.
+        # The workspace cannot look up a build without its number. If it is building after all, a second
+        # build under the same tag would move the tag away from the first one.
         other = replace(request, label=f"{request.label}-{secrets.token_hex(2)}")
         _LOG.warning(
             "the answer was lost, and the workspace may be building %s:%s; this build is tagged %s",

@@ -98,7 +98,7 @@ def calling(folder: Path | None = None, transport: BaseAdapter | None = None) ->
 def bounded(call: Callable[[], _T], seconds: float | None, what: str) -> _T:
     """The result of a call that might never return, or would catch Ctrl-C.
 
-    It runs in a thread of its own; when the time is over that thread is left behind, to end with its connection or the
+    It runs in a separate thread; after the timeout, that thread is left behind, to end with its connection or the
     process. A sum of many requests needs many times the seconds of one.
 
     Args:
@@ -175,7 +175,7 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _sent_with(transport: BaseAdapter | None) -> Iterator[None]:
-    """Have every session of requests, whoever made it, send with this, and the SDK repeat nothing by itself."""
+    """Make every session of requests send with this adapter, and switch off the SDK's own retries."""
     if transport is None:
         yield
         return

@@ -66,7 +66,7 @@ _NOT_FEDERATED = re.compile(r"AADSTS70021[0-9]*:")
 
 # The variables of a service principal with a secret.
 _OF_A_PRINCIPAL = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
-# What AZURE_TOKEN_CREDENTIALS may say: azure-identity takes it in any case.
+# Values of AZURE_TOKEN_CREDENTIALS: azure-identity ignores their case.
 _CHOICES = {
     name.lower(): name
     for name in (
@@ -157,7 +157,7 @@ class Login:
             else:
                 found = credential.get_token(*scopes, **options)
                 info = AccessTokenInfo(found.token, found.expires_on)
-            # azure-identity takes any JSON for a token, and each SDK fails over it in a way of its own.
+            # azure-identity accepts any JSON as a token, and each SDK fails over it differently.
             if not isinstance(info.token, str) or not info.token:
                 raise not_understood(_NAME, _WHERE, "the token is not a string")
             return info
@@ -194,7 +194,7 @@ def credential() -> Login:
 
 
 def tokens_of(credential: TokenCredential) -> Tokens | None:
-    """What replaces a rejected token of a credential; None for one that is not ours."""
+    """A function that replaces a rejected token of a credential; None for a credential that is not ours."""
     return credential if isinstance(credential, Login) else None
 
 
@@ -214,7 +214,7 @@ def _credential(variables: tuple[tuple[str, str], ...]) -> Login:
             where="AZURE_TOKEN_CREDENTIALS",
             fix=f"set it to {', '.join(_CHOICES.values())}, or unset it",
         )
-    # What a pipeline has in place of a secret that the run may not see, as for a pull request from a fork.
+    # The value in a pipeline for a secret that the run may not see, as for a pull request from a fork.
     empty = [name for name in _OF_A_PRINCIPAL if environ.get(name) == ""]
     if empty and chosen.lower() == "environmentcredential":
         raise DeniedError(f"{empty[0]} is empty", where=_WHERE, fix=advice(os.environ))
@@ -232,7 +232,7 @@ def _default(transport: RequestsTransport, chosen: str, *, empty: bool) -> Token
         # With an empty variable, azure-identity would fail in its constructor.
         "exclude_environment_credential": empty,
     }
-    # What is False is left out: given, it would overrule AZURE_TOKEN_CREDENTIALS.
+    # Leave out False: an explicit value would override AZURE_TOKEN_CREDENTIALS.
     flags = {name: True for name, excludes in excluded.items() if excludes}
     return DefaultAzureCredential(**flags, transport=transport, **_LIMITS)
 

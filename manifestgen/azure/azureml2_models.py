@@ -1,7 +1,7 @@
 """The registered models of an Azure ML workspace, through azure-ai-ml, the SDK of the second version of its API.
 
 The SDK is asked for models and datastores. Files go to and from the datastore with azure-storage-blob, on which the SDK
-depends: by itself, the SDK holds a whole file in memory, and sends with a transport of its own.
+depends: the SDK itself holds a whole file in memory, and sends with its own transport.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ _PLACE_CODES: Final = frozenset({"ResourceNotFound", "ResourceGroupNotFound", "S
 
 
 class _Created(msgspec.Struct):
-    """What is used of the SDK's `SystemData`."""
+    """The fields that we use of the SDK's `SystemData`."""
 
     created_at: datetime | None = None
 
 
 class _Model(msgspec.Struct):
-    """What is used of the SDK's `Model`."""
+    """The fields that we use of the SDK's `Model`."""
 
     name: str
     version: str
@@ -169,7 +169,7 @@ class WorkspaceModels2:
     def register(self, registration: ModelRegistration) -> RegisteredModel:
         """See `ModelSource.register`.
 
-        The files' path has the hash of their content, so that an interrupted upload goes on where it stopped.
+        The files' path has the hash of their content, so that an interrupted upload resumes.
         """
         client = self._client
         from azure.ai.ml.entities import Model
@@ -232,12 +232,12 @@ def _is_missing_model(error: HttpResponseError) -> bool:
 
 
 def _name_of(path: Path) -> str:
-    """Its name, which may be that of a link; of a folder such as `..`, the one that it stands for."""
+    """Its name, which may be a link's; for a folder such as `..`, the resolved name."""
     return Path(os.path.normpath(path.absolute())).name
 
 
 def _number(version: str) -> int:
-    """A version's place among the others: Azure ML counts them, unless whoever registers a model names its version."""
+    """A version's place among the others: Azure ML counts them, unless a version is given explicitly."""
     return int(version) if version.isdecimal() else 0
 
 

@@ -30,19 +30,19 @@ _ROLE: Final = (
     "and allow this network in its firewall"
 )
 _URI: Final = re.compile(r"azureml://(?:.+/)?datastores/(?P<store>[^/]+)/paths/(?P<path>.+)", re.IGNORECASE)
-# Azure Data Lake marks with it an empty blob that stands for a folder.
+# Azure Data Lake's mark for an empty blob that represents a folder.
 _FOLDER_MARK: Final = "hdi_isfolder"
 
 
 class _Secret(msgspec.Struct):
-    """What is used of a datastore's credentials, which are of one of several classes."""
+    """The fields that we use of a datastore's credentials, which have one of several classes."""
 
     account_key: str | None = None
     sas_token: str | None = None
 
 
 class _Store(msgspec.Struct):
-    """What is used of the SDK's `AzureBlobDatastore`."""
+    """The fields that we use of the SDK's `AzureBlobDatastore`."""
 
     name: str
     account_name: str
@@ -104,7 +104,7 @@ class Datastore:
         )
 
     def upload(self, source: Path, path: str) -> None:
-        """Put a file, or the files of a folder, under a path that no other content has. What is there stays.
+        """Put a file, or the files of a folder, under a path that no other content has. Existing files are kept.
 
         Raises:
             InputError: a file cannot be read.

@@ -1,6 +1,6 @@
 """Limits of time and size for one request and its answer, kept by the connection itself.
 
-A timeout of requests or urllib3 begins anew with every byte: a server that sends one now and then, or `100 Continue`
+A timeout of requests or urllib3 restarts with every byte: a server that sends one now and then, or `100 Continue`
 for ever, holds a client as long as it likes. Here every wait of a connection, for its name, its handshake, each piece
 it sends or receives, takes from the time that is left for its phase.
 
@@ -34,7 +34,7 @@ _SLOWEST: Final = 4096
 
 
 class Phase(Enum):
-    """What a connection is doing."""
+    """The phase of a connection."""
 
     CONNECT = "no connection within {} s"
     SEND = "the request could not be sent within {} s"

@@ -55,7 +55,7 @@ _OTHER_TENANT = re.compile(r"not configured to acquire tokens for tenant (?P<ten
 
 
 class _Properties(msgspec.Struct):
-    """What is used of `azure.keyvault.secrets.SecretProperties`."""
+    """The fields that we use of `azure.keyvault.secrets.SecretProperties`."""
 
     expires_on: datetime | None
     not_before: datetime | None

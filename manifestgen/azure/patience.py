@@ -1,7 +1,7 @@
 """How long every client of ours waits, and what it sends again: the one policy for all of them.
 
 The IoT hub, Azure Resource Manager, Key Vault, Microsoft Entra ID, Azure ML and the registries differ in numbers only:
-each has a `Patience`. What an SDK would send again by itself is switched off.
+each has a `Patience`. The SDKs' own retries are switched off.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def never_sent(error: BaseException | None) -> bool:
 
 
 def root_words(error: BaseException) -> str:
-    """What the innermost error says, without the wrappers' repetition; a limit of ours says it best."""
+    """The innermost error's message, without the wrappers' repetition; our own limit's message comes first."""
     reasons = list(chain(error))
     limit = next((reason for reason in reasons if isinstance(reason, LimitError)), None)
     for reason in [limit, *reversed(reasons)]:

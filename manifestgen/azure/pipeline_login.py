@@ -36,14 +36,14 @@ _AUDIENCES: Final = {
     "login.chinacloudapi.cn": "api://AzureADTokenExchangeChina",
 }
 _AUDIENCE: Final = "api://AzureADTokenExchange"
-# Each is a login of its own, which whoever set it meant.
+# Each is an explicit login, which the user set on purpose.
 _OTHER_LOGINS: Final = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
 
 Create = Callable[["RequestsTransport"], "TokenCredential"]
 
 
 def of_pipeline(environ: Mapping[str, str]) -> Create | None:
-    """What makes the credential of the pipeline's job that this process runs in; None where it has none.
+    """A function that creates the credential of the current pipeline job; None without one.
 
     A client secret, a certificate or a workload's token file in the environment wins, and so does an
     `AZURE_TOKEN_CREDENTIALS` that asks for anything but credentials of services.
@@ -56,7 +56,7 @@ def of_pipeline(environ: Mapping[str, str]) -> Create | None:
 
 
 def advice(environ: Mapping[str, str]) -> str:
-    """What to do about a missing or rejected login, where this process runs."""
+    """The advice on a missing or rejected login for where this process runs."""
     if environ.get("GITHUB_ACTIONS") == "true":
         if not environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"):
             return (
@@ -163,7 +163,7 @@ def refused_connection(error: AzureError) -> DeniedError | None:
 
 
 def _secret(environ: Mapping[str, str], variable: str) -> Secret:
-    """What a variable holds, hidden from now on; false if it is not set."""
+    """The value of a variable as a secret; false if it is not set."""
     return Secret(environ.get(variable, ""))
 
 

@@ -1,4 +1,4 @@
-"""What may be said of an exception of an SDK: its type and the service's own words, never the answer that it quotes."""
+"""The safe part of an SDK's exception: its type and the service's message, never the response that it quotes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from azure.core.exceptions import DecodeError, HttpResponseError
 
 from manifestgen.secret import redact, without_quotes
 
-#: What an SDK raises while it takes an answer apart that it does not understand.
+#: Errors of an SDK that cannot parse a response.
 SHAPE_ERRORS: Final[tuple[type[Exception], ...]] = (
     AttributeError,
     DecodeError,

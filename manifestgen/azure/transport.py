@@ -1,7 +1,7 @@
 """The one transport of every client that is built on requests: ours, azure-core's, msrest's and azureml-core's.
 
 A `Transport` makes one attempt, within limits of time and size; a `RetryingTransport` repeats it where that helps and
-is safe. Both check what an SDK would accept: redirects to another origin, a `Retry-After` that nobody would wait for.
+is safe. Both check what an SDK would accept: redirects to another origin, a `Retry-After` that is too long.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Transport(HTTPAdapter):
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         """See `HTTPAdapter.build_connection_pool_key_attributes`; all connections share what was read of a CA store.
 
-        Otherwise every connection reads it anew, which takes 30 ms of a core.
+        Otherwise every connection reads it again, which takes 30 ms of a core.
         """
         host, named = super().build_connection_pool_key_attributes(request, verify, cert)
         pool: dict[str, Any] = {**named}
@@ -302,7 +302,7 @@ class RetryingTransport(Transport):
     def _refuse_to_wait(self, response: Response) -> None:
         """Raise CloudError if the service asks for more patience than there is: SDKs would wait for as long."""
         after = seconds_of(response.raw.headers.get("Retry-After"))
-        # In the answer to an operation that goes on, it is a pause between two looks.
+        # In the response of a running operation, it is the polling interval.
         longest = self.patience.total if response.status_code in TRANSIENT else _LONGEST_PAUSE
         if after is None or after <= longest:
             return
@@ -379,7 +379,7 @@ def session_of(transport: Transport, *, local: Transport | None = None) -> Sessi
 
 
 def azure_core_transport(transport: Transport, *, local: Transport | None = None) -> RequestsTransport:
-    """What azure-core's pipelines send with; see `session_of`."""
+    """The transport of azure-core's pipelines; see `session_of`."""
     from azure.core.pipeline.transport import RequestsTransport
 
     return RequestsTransport(session=session_of(transport, local=local), session_owner=False)

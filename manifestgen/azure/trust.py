@@ -1,4 +1,4 @@
-"""What connections trust, and their proxies: the CA store is read once a process."""
+"""The CA certificates of connections, and their proxies: the CA store is read once a process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from manifestgen.azure.exchange import limited
 from manifestgen.errors import InputError, os_reason
 
-#: For what has retries of its own: `patience` decides what is sent again.
+#: Switches off a client's own retries: `patience` decides what is retried.
 NO_RETRIES: Final = Retry(total=0, raise_on_status=False, respect_retry_after_header=False)
 
 

@@ -8,11 +8,11 @@ offline commands stay fast. A command module `cli/NAME.py` has one public name, 
 from __future__ import annotations
 
 import errno
-import gc
 import importlib
 import itertools
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -119,7 +119,7 @@ def _cli() -> None:
 
 laid_out(_cli)
 
-# What click raises where a group is called by its name alone; before 8.2 it shows the help itself.
+# click raises this for a group without a subcommand; before 8.2, it shows the help itself.
 _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
@@ -133,6 +133,7 @@ def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
     console = Console()
     console.ends_process = ends_process
     try:
+        _refuse_empty(arguments)
         outcome: Any = _cli.main(list(arguments), prog_name="manifestgen", standalone_mode=False, obj=console)
     except ManifestgenError as error:
         _choose_output(console, arguments)
@@ -151,10 +152,11 @@ def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
         from manifestgen.cli._interruption import interruption
 
         return console.fail(interruption())
-    except BrokenPipeError:
-        # The reader closed the pipe: stay silent, and keep Python from complaining when it flushes at exit.
+    except (BrokenPipeError, SystemExit):
+        # The reader closed the pipe, and click, which alone ends a process here, makes code 1 of it: stay silent, and
+        # keep Python from complaining when it flushes at exit. What the command has found is still found.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return console.verdict
     except Exception as error:
         denied = _path_error(error)
         if denied is not None:
@@ -173,21 +175,46 @@ def _usage_error(error: click.UsageError, where: str) -> InputError:
     from manifestgen.cli._suggestions import hint
 
     message, near = hint(error, error.format_message())
-    see = f"see '{where} --help'"
+    see = "check its permissions" if message.endswith("is not readable.") else f"see '{where} --help'"
     return InputError(_sentence(message), where=where, fix=f"did you mean '{near}'? Otherwise {see}" if near else see)
 
 
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Raise InputError for an empty argument: a variable of a shell that is not set, and not what stands for nothing.
+
+    An empty path would be the working directory, and an empty host the project's.
+    """
+    if list(arguments[:2]) == ["sandbox", "run"]:
+        return  # the rest is another program's
+    before = ""
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        empty = not argument or (name.startswith("--") and equals and not value)
+        option = before if not argument and before.startswith("-") and before != "--" else name
+        if empty and option not in ("-e", "--environment"):  # which says so itself
+            what = f"the value of {option} is empty" if option else "an argument is empty"
+            raise InputError(what, fix="give a value, or leave it out; a variable of the shell may not be set")
+        before = argument
+
+
 # Errors of the file system for a given path, raised even by a check whether it exists.
-_PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS)
+_PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS)
 
 
 def _path_error(error: Exception) -> InputError | None:
     """The error for a path that cannot be used at all; None if it is a different one."""
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of pathlib, before Python 3.13
+        fix = "correct the link, or give another path"
+        return InputError("the path is a link that leads back to itself", where=_looping(error), fix=fix)
     if not isinstance(error, OSError) or error.errno not in _PATH_ERRORS or not isinstance(error.filename, str):
         return None
     unusable = InputError(os_reason(error), where=error.filename, fix="correct the path or its permissions")
     unusable.__cause__ = error
     return unusable
+
+
+def _looping(error: RuntimeError) -> str:
+    return str(error).partition(" from ")[2].strip("'")
 
 
 def _choose_output(console: Console, arguments: Sequence[str]) -> None:
@@ -236,11 +263,9 @@ def _sentence(message: str) -> str:
 
 
 def main() -> None:
-    """Entry point of `manifestgen`."""
-    # Imports make many objects and no garbage: looking for some costs a tenth of a short command's time.
-    gc.set_threshold(100_000, 20, 20)
+    """Run the command line of this process, and end the process with its exit code."""
     code = run(sys.argv[1:], ends_process=True)
-    if "threading" in sys.modules:
+    if code == Interrupted.exit_code or threading.active_count() > 1:
         from manifestgen.cli._interruption import end, is_held
 
         if code == Interrupted.exit_code or is_held():

@@ -197,9 +197,17 @@ def json_of(path: Path, what: str) -> Any:
     import json
 
     from manifestgen.files import read_stdin, read_text
+    from manifestgen.manifest.json_error import explain
 
-    text = read_stdin().decode(errors="replace") if str(path) == "-" else read_text(path, what)
+    where = "stdin" if str(path) == "-" else str(path)
+    # PowerShell's pipes begin with a byte order mark.
+    text = read_stdin().decode("utf-8-sig", errors="replace") if str(path) == "-" else read_text(path, what)
     try:
         return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"{where}:{error.lineno}:{error.colno}"
+        raise InputError(
+            f"not JSON: {explain(text, error).what}", where=where, fix=f"write the {what} as JSON"
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"not JSON: {error}", where=str(path), fix=f"write the {what} as JSON") from None
+        raise InputError(f"not JSON: {error}", where=where, fix=f"write the {what} as JSON") from None

@@ -61,7 +61,7 @@ class ByTarget(click.Command):
                 usage = next(f"{option} {each.metavar}" for each in other.params if option in each.opts)
                 fix = f"add {usage}, or drop {argument}"
                 if argument == "--dry-run":
-                    # Whoever wants to look is not advised to change something instead.
+                    # Never suggest a command that changes something to a user who only wants to look.
                     fix = f"add {usage}, or see what would change with 'manifestgen plan FILE --device ID'"
                 raise InputError(f"{argument} needs {option}", fix=fix)
 

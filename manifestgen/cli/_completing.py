@@ -1,17 +1,17 @@
-"""What a shell offers for an option's value: devices, environments, modules, rules; nothing where it cannot know."""
+"""Shell completion of option values: devices, environments, modules, rules; empty on any failure."""
 
 from __future__ import annotations
 
-# Commands import this for their options, so what it needs is imported where somebody presses Tab.
+# Commands import this for their options, so its own imports are deferred until the user presses Tab.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Seconds that somebody who pressed Tab is kept waiting for a hub, and for which its answer is kept.
+#: Seconds to wait for a hub after Tab, and for which its answer is cached.
 PATIENCE = 5.0
 KEPT = 60.0
-# More than these nobody reads.
+# Users do not read more than these.
 _MOST = 1000
 
 
@@ -24,7 +24,7 @@ def devices(context: Any, parameter: Any, incomplete: str) -> list[str]:
 
     hub, environment = context.params.get("hub"), context.params.get("environment")
     found: list[str] = []
-    # Nobody waits for a hub that does not answer: the process ends without this thread.
+    # Not waited for if the hub does not answer: the process ends without this thread.
     asking = threading.Thread(target=_ask, args=(hub, found), daemon=True)
     with choosing(environment) if environment else contextlib.nullcontext():
         asking.start()

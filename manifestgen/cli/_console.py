@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-# What GitHub and Azure Pipelines show beside a line of a file.
-_ANNOTATION: Final = re.compile(r"::(?:error|warning|notice) |##vso\[task\.logissue ")
-_OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+# Commands with which GitHub and Azure Pipelines annotate a line of a file.
+_ANNOTATION: Final = r"::(?:error|warning|notice) |##vso\[task\.logissue "
+_OPTION: Final = r"(?<![\w-])--[a-z][a-z-]*"
 
 
 class Console:
@@ -44,6 +44,7 @@ class Console:
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
         ends_process: whether Ctrl-C may end the process.
         failed: whether it has said an error.
+        verdict: the exit code if the reader of the result closes it early.
     """
 
     def __init__(self) -> None:
@@ -56,12 +57,13 @@ class Console:
         self.options: frozenset[str] = frozenset()
         self.ends_process = False
         self.failed = False
+        self.verdict = 0
         self._live_rows = 0
         self._has_clock = False
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody can be asked."""
+        """Whether the user can be prompted."""
         return sys.stdin is not None and sys.stdin.isatty() and self.output == "text"
 
     def result(self, text: str) -> None:
@@ -89,12 +91,12 @@ class Console:
     def commands(self, text: str) -> None:
         """Lines on stdout that begin with an annotation, which is a command to a pipeline; what follows it is none."""
         for line in text.split("\n"):
-            ours = _ANNOTATION.match(line)
+            ours = re.match(_ANNOTATION, line)
             begin = ours.group() if ours else ""
             click.echo(begin + printable_lines(redact(line[len(begin) :])))
 
     def progress(self, text: str) -> None:
-        """What is being done, on stderr."""
+        """Print progress on stderr."""
         if not self.quiet:
             self._erase()
             say(text, err=True)
@@ -144,10 +146,10 @@ class Console:
             question: what would be done.
             yes: do it without asking.
             unchanged: what stays as it is, in a sentence, if the answer is no.
-            fix: what to do where nobody can answer.
+            fix: what to do without a terminal.
 
         Raises:
-            InputError: nobody can answer.
+            InputError: there is no terminal.
             DeclinedError: the answer is no.
             Interrupted: there is none: Ctrl-C, or the end of the input.
         """
@@ -169,7 +171,7 @@ class Console:
         return click.confirm(colored(safe(question)), default=False, err=True)
 
     def waiting(self, text: str) -> None:
-        """What is waited for, from another thread; nothing where live lines show it."""
+        """Print a wait, from another thread, unless live lines show it."""
         if not self._live_rows:
             self.progress(text)
 
@@ -205,8 +207,8 @@ class Console:
         return error.exit_code
 
     def _fix(self, error: ManifestgenError) -> str:
-        """What to do about an error, with the first of its options that the running command has."""
-        has = (option for option in error.options if self.options.issuperset(_OPTION.findall(option)))
+        """The fix of an error, with the first of its options that the running command has."""
+        has = (option for option in error.options if self.options.issuperset(re.findall(_OPTION, option)))
         return ", or ".join((error.fix, *itertools.islice(has, 1)))
 
     def bug(self, error: BaseException) -> None:
@@ -246,7 +248,7 @@ class Console:
         from manifestgen.waits import announce
 
         announce(self.waiting)
-        # What `sandbox run` runs gets the signal, too, and is waited for.
+        # The child of `sandbox run` gets the signal, too, and is waited for.
         if self.ends_process and not click.get_current_context().command_path.startswith("manifestgen sandbox"):
             from manifestgen.cli._interruption import end_soon_after_ctrl_c
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Given:
-    """What the options of `apply --deployment` say."""
+    """The options of `apply --deployment`."""
 
     file: Path
     name: str
@@ -172,7 +172,7 @@ def _strategy(given: _Given) -> Strategy:
 
 
 def _proposed(given: _Given, console: Console) -> tuple[Hub, Proposal]:
-    """What would change, and the hub that was asked."""
+    """The proposed change, and the hub that it was compared with."""
     from manifestgen.cli._manifest import findings_reporter, load_file
     from manifestgen.deployments.request import Request, pairs, propose_request, verified
     from manifestgen.project.beside import project_of
@@ -228,7 +228,7 @@ class DeploymentTarget:
         """Roll it back to a snapshot."""
         from manifestgen.deployments.deployment import name_of
         from manifestgen.deployments.replace import PATIENCE, carry_out
-        from manifestgen.deployments.way_back import propose_rollback
+        from manifestgen.deployments.rollback import propose_rollback
         from manifestgen.state import state_folder
 
         proposal = propose_rollback(self._hub, name_of(self._name), state_folder(), number, self._console.progress)

@@ -78,9 +78,7 @@ def apply(
     from manifestgen.project.beside import project_of
     from manifestgen.state import state_folder
 
-    if rollback_on_failure and no_wait:
-        fix = "drop one of the two: only waiting shows whether the rollout fails"
-        raise InputError("--rollback-on-failure and --no-wait cannot be used together", fix=fix)
+    refuse_contradictions(merge=merge, prune=prune, rollback=rollback_on_failure, wait=not no_wait)
     saved = saved_in(file, device_id, merge=merge)
     source = Path(saved.file) if saved is not None else file
     project = project_of(source)
@@ -108,6 +106,16 @@ def apply(
     )
     show_outcome(plan, outcome, console)
     return 0
+
+
+def refuse_contradictions(*, merge: bool, prune: bool, rollback: bool, wait: bool) -> None:
+    """Raise InputError for options that cannot both be meant."""
+    if rollback and not wait:
+        fix = "drop one of the two: only waiting shows whether the rollout fails"
+        raise InputError("--rollback-on-failure and --no-wait cannot be used together", fix=fix)
+    if merge and prune:
+        fix = "drop one of the two: --merge keeps what --prune removes"
+        raise InputError("--merge and --prune cannot be used together", fix=fix)
 
 
 def _fix(project: Project | None) -> str:
@@ -166,7 +174,7 @@ class DeviceTarget:
                     lambda: stack.enter_context(open_distribution(hurried=True)),
                 )
             except ManifestgenError:
-                return {}  # nobody who asks how a device is must be told about this
+                return {}  # `status` is about the device, not about this problem
 
     def history(self) -> None:
         """List its snapshots."""
@@ -182,7 +190,7 @@ class DeviceTarget:
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
         """Roll it back to a snapshot."""
         from manifestgen.device.apply import PATIENCE, carry_out
-        from manifestgen.device.way_back import propose_rollback
+        from manifestgen.device.rollback import propose_rollback
         from manifestgen.state import state_folder
 
         plan = propose_rollback(self._hub, self._device, state_folder(), number, self._console.progress)
@@ -228,7 +236,7 @@ def observer(hub: Hub | None, console: Console, view: DeviceView, *, yes: bool) 
 def show_last_words(
     hub: Hub, device: str, rollout: Rollout, console: Console, *, result: bool = False
 ) -> tuple[str, ...]:
-    """Show and return the last log lines of the modules that fail: one request at most, and no error of its own."""
+    """Show and return the last log lines of the modules that fail: one request at most, and never an error."""
     from manifestgen.device.rollout import with_logs
     from manifestgen.operate.logs import last_words
     from manifestgen.report import logs as report

@@ -1,4 +1,4 @@
-"""What `status`, `history` and `rollback` are about: a device or an automatic deployment."""
+"""Determines the target of `status`, `history` and `rollback`: a device or an automatic deployment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from manifestgen.cli._console import Console
 from manifestgen.cli._options import common_options, hub_option
-from manifestgen.cli._target import device_option, own_target
+from manifestgen.cli._target import device_option, project_target
 from manifestgen.errors import InputError
 
 
@@ -42,7 +42,7 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
     if not given:
         from manifestgen.project.beside import project_here
 
-        given = [own_target(project_here(), console)]
+        given = [project_target(project_here(), console)]
     kind, name = given[0]
     if kind == "device":
         from manifestgen.cli._device import DeviceTarget

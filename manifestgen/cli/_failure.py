@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from manifestgen.errors import ManifestgenError
 
-_PLACE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?(?::.*)?", re.DOTALL)
+_PLACE: Final = r"(?s)(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?(?::.*)?"
 
 
 def place_of(error: ManifestgenError) -> dict[str, Any]:
     """Where in a file an error is: `file`, `line` and `column`, null as far as it is not in one."""
-    place = _PLACE.fullmatch(error.where)
+    place = re.fullmatch(_PLACE, error.where)
     if place is not None and not os.path.exists(error.where):  # noqa: PTH110 - see cli/check.py
         line, column = place["line"], place["column"]
         return {"file": place["file"], "line": int(line), "column": int(column) if column else None}
@@ -23,7 +23,7 @@ def place_of(error: ManifestgenError) -> dict[str, Any]:
 
 
 def traceback_of(error: BaseException) -> Iterator[str]:
-    """A traceback with the texts of our own exceptions only: those of an SDK may quote what a service answered."""
+    """A traceback with the texts of our own exceptions only: those of an SDK may quote a service's response."""
     import traceback
 
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

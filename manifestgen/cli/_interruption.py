@@ -1,7 +1,7 @@
-"""Ends the process soon after Ctrl-C, whatever holds it: a name that does not resolve, a request of an SDK's thread.
+"""Ends the process soon after Ctrl-C, whatever blocks it: a slow name resolution, a request in an SDK's thread.
 
-Python calls a handler of a signal between two of its instructions, so not while the main thread waits in C. What is
-watched here is the byte that Python writes for each signal at once.
+Python calls a signal handler between two of its instructions, so not while the main thread waits in C. This module
+watches the byte that Python writes at once for each signal.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def _bytes(file: Path) -> bytes:
         raise InputError(what, where=str(file), fix="check the path") from error
 
 
-def look_at_lock(file: Path, manifest: Manifest, console: Console, *, locked: bool) -> None:
+def check_lock(file: Path, manifest: Manifest, console: Console, *, locked: bool) -> None:
     """Warn if a manifest has its project's image, and the inputs of that image have changed since it was built.
 
     Raises:
@@ -76,17 +76,19 @@ def look_at_lock(file: Path, manifest: Manifest, console: Console, *, locked: bo
     images = {module.image_text for module in manifest.modules()}
     for one in project.each():
         if one.builds:
-            _look_at(one, images, file, console, locked=locked)
+            _check_module_lock(one, images, file, console, locked=locked)
 
 
-def _look_at(project: Project, images: Collection[str | None], file: Path, console: Console, *, locked: bool) -> None:
-    """See `look_at_lock`, for one module."""
+def _check_module_lock(
+    project: Project, images: Collection[str | None], file: Path, console: Console, *, locked: bool
+) -> None:
+    """See `check_lock`, for one module."""
     from manifestgen.project import fit, lock
 
     built = lock.read(project)
     used = built is not None and any(image in images for image in (built.image, built.pinned) if image is not None)
     if used or locked:
-        fit.look_at_lock(project, locked=locked, warn=console.warn)
+        fit.check_lock(project, locked=locked, warn=console.warn)
     if locked and built is not None and not used:
         fix = "run 'manifestgen render' again"
         raise FoundError(f"the manifest does not have the lock file's image {built.image}", where=str(file), fix=fix)

@@ -86,6 +86,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
-    # The user is not there to be told, and there is a next time.
+    # It runs in the background, without output, and the next run retries.
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, InputError):
         ask(Path(sys.argv[1]))

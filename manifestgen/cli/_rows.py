@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Given:
-    """What the options of `apply --devices` say."""
+    """The options of `apply --devices`."""
 
     file: Path
     devices: Path
@@ -141,9 +141,11 @@ def apply(given: _Given, console: Console) -> int:
     with closing(open_rows(devices, known=names_in(source.template), ignored=given.ignored)) as rows:
         renderer = _renderer(source, console, force=given.force)
         if given.dry_run:
+            from manifestgen.report.amount import counted
+
             summary = run.dry_run(rows, renderer, source, report)
             _show_summary(summary, console)
-            console.progress(f"nothing was sent; a run would send {summary.messages:,} messages of 4 KB")
+            console.progress(f"nothing was sent; a run would send {counted(summary.messages, 'message')} of 4 KB")
             return 1 if summary.account.refused else 0
         service = open_hub(given.hub, source.project).bulk()
         with run.open_run(source, settings, rows, renderer, service.host) as begun:

@@ -23,7 +23,7 @@ SUBJECTS: Final = (
 
 
 def open_subjects(names: Sequence[str], host: str | None, console: Console) -> list[Subject]:
-    """What the names stand for; the hub is connected to if one of them needs it.
+    """Open the subjects that the names stand for; connects to the hub only if one needs it.
 
     Raises:
         InputError: two of them are stdin; or see `open_subject`.

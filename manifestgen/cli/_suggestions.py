@@ -1,6 +1,6 @@
-"""What "did you mean" suggests, and what it never does: anything that removes or changes more than what was typed.
+"""Suggestions for "did you mean": never a word that removes or changes more than the typed one.
 
-For `--dry-run` or `destroy`, `--prune` or `deploy` is no suggestion. Such words are suggested only for a slip: one
+`--prune` is not suggested for `--dry-run`, nor `deploy` for `destroy`. Such words are suggested only for a typo: one
 letter left out, added or wrong, or two letters swapped.
 """
 
@@ -36,7 +36,7 @@ def nearest(typed: str, known: Iterable[str]) -> str | None:
     import difflib
 
     near = difflib.get_close_matches(typed, list(known), n=5)
-    return next((word for word in near if not _changes(word) or _is_slip(typed, word)), None)
+    return next((word for word in near if not _changes(word) or _is_typo(typed, word)), None)
 
 
 def hint(error: click.UsageError, message: str) -> tuple[str, str | None]:
@@ -58,7 +58,7 @@ def _changes(word: str) -> bool:
     return word in (CHANGING_OPTIONS if word.startswith("-") else CHANGING_COMMANDS)
 
 
-def _is_slip(typed: str, word: str) -> bool:
+def _is_typo(typed: str, word: str) -> bool:
     """Whether one letter was left out, added or wrong, or two neighbours were swapped."""
     if typed.startswith("--") and word == f"{typed}s":
         return False  # '--device' for '--devices' is one in place of many, and no slip

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from manifestgen.project import Project
 
 
-def own_target(project: Project | None, console: Console, *, fix: str = "add --device ID") -> tuple[str, str]:
+def project_target(project: Project | None, console: Console, *, fix: str = "add --device ID") -> tuple[str, str]:
     """`device` or `deployment`, and the name of the one that is a project's target, which is said on stderr.
 
     Args:

@@ -12,7 +12,7 @@ import click
 from manifestgen.report.printable import printable_lines
 from manifestgen.secret import redact
 
-# Stands for the ESC [ of our own colors until the text is written. Text of others cannot hold it, because it is new in
+# Replaces the ESC [ of our own colors until the text is written. Untrusted text cannot contain it, because it is new in
 # each process; an ESC in their text is escaped.
 _STYLE: Final = f"\x1b<{os.urandom(8).hex()}>"
 _STYLES: Final = re.compile(re.escape(_STYLE) + "([0-9;]*m)")
@@ -32,7 +32,7 @@ def is_dumb() -> bool:
 
 
 def has_colors() -> bool:
-    """Whether results may be in color: stdout is a terminal that can, and nobody objects."""
+    """Whether results may be in color: stdout is a terminal that supports it, and no variable disables it."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not is_dumb()
 
 
@@ -58,7 +58,7 @@ def safe(text: str) -> str:
     pieces = _STYLES.split(text)
     pieces[::2] = [printable_lines(piece) for piece in pieces[::2]]
     safe = "".join(piece if at % 2 == 0 else f"{_STYLE}{piece}" for at, piece in enumerate(pieces))
-    # What only the pieces together make a command goes without colors.
+    # If only the joined pieces form a pipeline command, drop the colors.
     bare = _STYLES.sub("", safe)
     return safe if printable_lines(bare) == bare else printable_lines(bare)
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-#: Set to anything, it stands for --no-test.
+#: If set to anything, the same as --no-test.
 VARIABLE: Final = "MANIFESTGEN_NO_TEST"
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -25,5 +25,5 @@ def test_option(function: F) -> F:
 
 
 def tested(test: bool | None) -> bool | None:
-    """What was chosen, by the option or by the variable."""
+    """The choice, by the option or by the variable."""
     return False if test is None and os.environ.get(VARIABLE) else test

@@ -22,7 +22,7 @@ _BAR: Final = 30
 
 
 class _View:
-    """Lines on a terminal with a clock that goes on between two reads."""
+    """Live lines on a terminal with a clock that keeps running between two reads."""
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console

@@ -106,9 +106,10 @@ def command(
         results = [*rendered, *results]
     kept = [one for one in results if one.path in named or not _is_other(one)]
     total = total_of(kept)
+    console.verdict = 1 if total.reaches(fail_on) else 0
     _show(console, kept, len(results) - len(kept))
     _warn_of_expiry(owners, console)
-    return 1 if total.reaches(fail_on) else 0
+    return console.verdict
 
 
 def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
@@ -209,15 +210,19 @@ def _sources(
 ) -> tuple[dict[str, Project | None], set[str]]:
     """The paths to check, each once and with its project, folders expanded; and those that were named themselves.
 
-    What is below a project's folder is the project's.
+    Files below a project's folder belong to the project.
     """
     owners: dict[str, Project | None] = {}
     named: set[str] = set()
     for file in files:
         owner = projects.get(file, default)
         if file != "-" and os.path.isdir(file):
-            for path in _below(file):
-                owners.setdefault(path, owner)
+            below = list(_below(file))
+            if not below and file not in projects:
+                # A pipeline that checks nothing would be green.
+                fix = "give a folder with manifests (*.json), or the folder of a project"
+                raise InputError("there is nothing to check in this folder", where=file, fix=fix)
+            owners.update((path, owner) for path in below if path not in owners)
         elif file not in projects:
             owners.setdefault(file, owner)
             named.add(file)
@@ -272,7 +277,8 @@ def _one(path: str, options: dict[str, Any]) -> Checked:
         source = read_stdin() if path == "-" else _bytes(path)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
-        raise InputError(reason or "cannot be read", where=path, fix="check the path") from error
+        fix = "check its permissions" if isinstance(error, PermissionError) else "check the path"
+        raise InputError(reason or "cannot be read", where=path, fix=fix) from error
     return check_source(source, path, **options)
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Given:
-    """What the options of `deploy` say."""
+    """The options of `deploy`."""
 
     project: Path
     device_id: str | None
@@ -163,6 +163,9 @@ def command(given: _Given, console: Console) -> None:
     if given.dry_run and (given.enable_admin or given.create_token):
         option = "--enable-admin" if given.enable_admin else "--create-token"
         raise InputError(f"--dry-run changes nothing, and {option} would", fix=f"drop {option}")
+    _device.refuse_contradictions(
+        merge=given.merge, prune=given.prune, rollback=given.rollback_on_failure, wait=not given.no_wait
+    )
     loaded = load(given.project)
     say_environment(loaded, console)
     if given.builder is not None or given.engine is not None:
@@ -229,7 +232,7 @@ def _observer(
     *,
     yes: bool,
 ) -> Observer:
-    """What shows the steps of a deployment as they happen.
+    """An observer that prints the steps of a deployment.
 
     Args:
         hub: is called when a failing module's last words are asked for.

@@ -37,8 +37,9 @@ def register(given: str | None, parent: str | None, tags: tuple[str, ...], hub: 
     Only 'manifestgen device connection-string' prints the connection string that the runtime on the
     device needs.
     """
+    named = _nested(tags, "--tag")
     service, device_id = _named(given, hub, console)
-    device = service.register_device(device_id, parent=parent, tags=_nested(tags))
+    device = service.register_device(device_id, parent=parent, tags=named)
     console.result(f"registered edge device {device.id!r}")
     console.result(f"next: manifestgen device connection-string {device.id}")
     console.document(_data(device))
@@ -105,8 +106,9 @@ def tag(device_id: str, tags: tuple[str, ...], hub: str | None, console: Console
     Tags that are not named stay. Automatic deployments target devices by their tags, so a device may
     get other modules by this.
     """
+    named = _nested(tags, "tags", nothing=None)
     service = hub_here(hub)
-    service.set_tags(device_id, _nested(tags, nothing=None))
+    service.set_tags(device_id, named)
     device = service.device(device_id)
     console.result(f"tags of device {device.id!r}: {_shown(_data(device)['tags'])}")
     console.document(_data(device))
@@ -157,24 +159,22 @@ def _shown(value: Any) -> str:
     return {True: "yes", False: "no", None: "-"}.get(value, str(value)) if not isinstance(value, dict) else str(value)
 
 
-def _nested(tags: tuple[str, ...], *, nothing: str | None = "") -> dict[str, Any]:
-    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`; `nothing` is what `KEY=` stands for."""
+def _nested(tags: tuple[str, ...], where: str, *, nothing: str | None = "") -> dict[str, Any]:
+    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`; `nothing` is the value for `KEY=`."""
     result: dict[str, Any] = {}
     for tag in tags:
         key, equals, value = tag.partition("=")
         path = key.split(".")
         if not equals or not all(path):
-            raise InputError(
-                f"{tag!r} is not KEY=VALUE", where="--tag", fix="write it as KEY=VALUE, such as --tag site=lab"
-            )
+            raise InputError(f"{tag!r} is not KEY=VALUE", where=where, fix="write it as in site=lab or site.line=3")
         inner = result
         for part in path[:-1]:
             inner = inner.setdefault(part, {})
             if not isinstance(inner, dict):
                 raise InputError(
-                    f"{key!r} is given both a value and keys below it", where="--tag", fix="drop one of them"
+                    f"{key!r} is given both a value and keys below it", where=where, fix="drop one of them"
                 )
         if isinstance(inner.get(path[-1]), dict):
-            raise InputError(f"{key!r} is given both a value and keys below it", where="--tag", fix="drop one of them")
+            raise InputError(f"{key!r} is given both a value and keys below it", where=where, fix="drop one of them")
         inner[path[-1]] = value or nothing
     return result

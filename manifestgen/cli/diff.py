@@ -26,6 +26,8 @@ from manifestgen.cli._subjects import SUBJECTS, open_subjects
 def command(old: str, new: str, exit_code: bool, show_env: bool, hub: str | None, console: Console) -> int:
     """Compare two manifests by their meaning, as 'plan' does: the order of keys does not matter.
 
+    createOptions are the exception: edgeAgent recreates a module if its labels or ports are in another order.
+
     The placeholders of a template are compared as they are written.
     """
     from manifestgen.compare.diff import diff
@@ -36,6 +38,7 @@ def command(old: str, new: str, exit_code: bool, show_env: bool, hub: str | None
     changes = diff(before.manifest, after.manifest)
     if show_env:
         changes = with_env_values(changes, before.manifest, after.manifest)
+    console.verdict = 1 if exit_code and changes else 0
     if console.output == "html":
         from manifestgen.view.page import html_page
         from manifestgen.view.read import view_of_change
@@ -46,4 +49,4 @@ def command(old: str, new: str, exit_code: bool, show_env: bool, hub: str | None
     else:
         console.result(report.difference_text(before.name, after.name, changes))
         console.document(report.difference_data(before.name, after.name, changes))
-    return 1 if exit_code and changes else 0
+    return console.verdict

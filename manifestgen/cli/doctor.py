@@ -41,10 +41,11 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
     services = ProjectServices(loaded, hub, progress=console.progress)
     for row in examine(loaded, services, log_in, device_id, hub_login=hub_needs_login(hub)):
         rows.append(row)
+        console.verdict = max(console.verdict, int(row.state == "failed"))
         console.result(f"{styled(f'{row.state:<7}', fg=_COLORS[row.state])}  {row.subject}: {row.words}")
         if row.fix:
             console.result(f"         fix: {row.fix}")
     console.document(
         {"rows": [{"subject": row.subject, "state": row.state, "words": row.words, "fix": row.fix} for row in rows]}
     )
-    return 1 if any(row.state == "failed" for row in rows) else 0
+    return console.verdict

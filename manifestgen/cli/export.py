@@ -38,11 +38,13 @@ def command(given: str | None, out: str, secrets: str | None, hub: str | None, c
     from manifestgen.compare.export import export
     from manifestgen.credentials.placeholders import with_placeholders
     from manifestgen.device.apply import read_state
-    from manifestgen.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
+    from manifestgen.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, refuse_unwritable, write_atomic
     from manifestgen.manifest.dump import dump
     from manifestgen.project.beside import project_here
     from manifestgen.secret import redact_json
 
+    if out != "-":
+        refuse_unwritable(Path(out))
     project = project_here()
     device_id = device_of(given, project, console)
     state = read_state(open_hub(hub, project), device_id)  # a project's secrets are known from here on

@@ -184,13 +184,13 @@ def _described(prepared: Prepared) -> Iterator[str]:
     for platform in lock.platforms:
         pull = prepared.pulls.get(platform)
         size = f", {_megabytes(lock.sizes[platform])} compressed" if platform in lock.sizes else ""
-        former = ""
+        previous = ""
         if pull is not None and pull.after is not None:
-            former = (
+            previous = (
                 f"; a device with the previous image pulls {_megabytes(pull.after)} "
                 f"({pull.reused} of {pull.layers} layers reused)"
             )
-        yield f"  {platform}{size}{former}"
+        yield f"  {platform}{size}{previous}"
 
 
 def _megabytes(size: int) -> str:

@@ -74,6 +74,7 @@ def command(
     image for each module. Secrets of .env are never copied. Whatever has to be corrected or supplied, and
     whatever was not carried over, is listed.
     """
+    from manifestgen.files import in_a_shell
     from manifestgen.importing.project import imported
     from manifestgen.importing.write import write_all
     from manifestgen.solution import read_solution, template_of
@@ -100,7 +101,7 @@ def command(
             console.result(f"  {place}{item.what}: {item.why}")
             if item.fix:
                 console.result(f"    fix: {item.fix}")
-    console.progress(f"next: manifestgen render {made.project}")
+    console.progress(f"next: manifestgen render {in_a_shell(made.project)}")
     console.document(
         {
             "kind": "project",

@@ -44,6 +44,7 @@ def command(
     A model (model.pkl, *.joblib, *.onnx), a score.py, a list of packages and a deployment.template.json
     that are in DIR become part of it. Without a model, it starts with an example. No file is overwritten.
     """
+    from manifestgen.files import in_a_shell
     from manifestgen.project.start import start
     from manifestgen.render import builtin_name
 
@@ -56,5 +57,5 @@ def command(
         console.warn(f"{folder / '.gitignore'} was kept: make sure it ignores deployment.json and .manifestgen/")
     if not started.sample:
         console.progress(f"write a message that score.py takes into {folder / 'sample.json'}")
-    console.progress(f"next: manifestgen test {folder}")
+    console.progress(f"next: manifestgen test {in_a_shell(folder)}")
     console.document({"files": [str(path) for path in started.files], "kept": [str(path) for path in started.kept]})

@@ -65,6 +65,7 @@ def command(
     clock, in UTC. --level and --grep choose among the lines that --tail reads. Secrets that
     manifestgen knows are hidden, and control characters are made visible.
     """
+    from manifestgen.files import refuse_unwritable
     from manifestgen.operate.log_lines import LEVELS
     from manifestgen.operate.logs import Selection, get_logs, moment
 
@@ -78,6 +79,8 @@ def command(
     names = tuple(dict.fromkeys(name.removeprefix("$") for name in modules))
     if follow:
         _require_followable(console, until, output_file)
+    elif output_file is not None:
+        refuse_unwritable(output_file)
     asked = devices()
     if follow:
         if asked.many:

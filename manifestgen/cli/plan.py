@@ -64,11 +64,11 @@ def command(
     the file or the device has changed since.
     """
     from manifestgen.cli._device import show
-    from manifestgen.cli._manifest import load_manifest, look_at_lock
+    from manifestgen.cli._manifest import check_lock, load_manifest
     from manifestgen.device.apply import propose
     from manifestgen.device.plan import with_env
     from manifestgen.device.saved_plan import save
-    from manifestgen.files import is_special, refuse_input_as_output
+    from manifestgen.files import in_a_shell, is_special, refuse_input_as_output, refuse_unwritable
     from manifestgen.project.beside import project_of
     from manifestgen.report import changes
     from manifestgen.report import downloads as report
@@ -78,10 +78,11 @@ def command(
         raise InputError(f"a plan of {name} cannot be saved", fix="write the manifest to a file, and plan that")
     if out is not None:
         refuse_input_as_output(out, [file], "--out")
+        refuse_unwritable(out)
     project = project_of(file)
     device = device_of(device_id, project, console)
     manifest = load_manifest(file, console, force=force)
-    look_at_lock(file, manifest, console, locked=locked)
+    check_lock(file, manifest, console, locked=locked)
     planned = propose(open_hub(hub, project), manifest, device, merge=merge)
     data = changes.data(planned)
     if out is not None:
@@ -90,6 +91,7 @@ def command(
         # Not before the plan is saved: the file is for others, too.
         planned = with_env(planned)
         data = changes.data(planned)
+    console.verdict = 1 if exit_code and planned.changes else 0
     show(planned, console)
     pulled = _downloads(planned)
     if console.output == "markdown":
@@ -97,13 +99,13 @@ def command(
     for line in report.lines(pulled):
         console.result(line)
     if out is not None:
-        console.result(f"saved; apply it with: manifestgen apply {out}")
+        console.result(f"saved; apply it with: manifestgen apply {in_a_shell(out)}")
     console.document({**data, "downloads": report.data(pulled)})
-    return 1 if exit_code and planned.changes else 0
+    return console.verdict
 
 
 def _downloads(plan: Plan) -> Sequence[Download]:
-    """What the device downloads; nothing if its platform is unknown."""
+    """The device's downloads; empty if its platform is unknown."""
     from manifestgen.images.downloads import downloads
     from manifestgen.services import open_distribution
 

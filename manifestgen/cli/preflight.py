@@ -53,11 +53,12 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
     with open_distribution() as distribution:
         pulls = preflight(manifest, distribution, wanted)
         pulled = downloads(before, manifest, distribution, wanted) if before is not None and wanted is not None else ()
+    console.verdict = 1 if any(pull.state is State.FAILED for pull in pulls) else 0
     for line in download_report.lines([one for one in pulled if one.size is not None]):
         console.result(line)
     console.result(report.text(pulls))
     console.document({**report.data(pulls, wanted), "downloads": download_report.data(pulled)})
-    return 1 if any(pull.state is State.FAILED for pull in pulls) else 0
+    return console.verdict
 
 
 def _device(

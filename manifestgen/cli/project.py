@@ -87,7 +87,7 @@ def _head(project: Project) -> Iterator[str]:
 
 
 def _hub_warnings(project: Project) -> Iterator[str]:
-    """What the variable with the hub's connection string means for the other commands."""
+    """The effect of the variable with the hub's connection string on other commands."""
     from manifestgen.errors import InputError
     from manifestgen.services import CONNECTION_STRING, open_hub
 

@@ -31,11 +31,11 @@ from manifestgen.cli._state import state_option
 @click.option("--timeout", type=FiniteRange(min=0), show_default="600, with --deployment 1800", help="Seconds to wait.")
 @with_target
 def command(target: Target, number: int | None, yes: bool, no_wait: bool, timeout: float | None) -> None:
-    """Go back to what a device, or an automatic deployment, had before an apply, and wait until it runs.
+    """Restore the state of a device, or of an automatic deployment, before an apply, and wait until it runs.
 
-    What it had is in the snapshots of the state folder; see 'manifestgen history'. Without any, a
-    deployment goes back to the configuration below its own, if the hub still has one. A hub keeps
-    nothing of what a device had. Shows what would change and asks for confirmation, as apply does.
+    The state comes from a snapshot in the state folder; see 'manifestgen history'. Without any, a
+    deployment is rolled back to its previous configuration, if the hub still has it. For a device,
+    the hub keeps no history. Shows the changes and asks for confirmation, as apply does.
 
     Modules that were added since are removed. Token passwords that were rotated since are kept. Images
     that were deleted from their registry cannot be restored.

@@ -76,8 +76,8 @@ def command(
     """Run the project's modules on this machine, without a hub.
 
     The model runs as a process of the same runner as in its image, the simulated temperature
-    sensor as another, and the manifest's routes carry their messages. What reaches $upstream is
-    printed on stdout, one JSON object a line; what modules print goes to stderr. Ctrl-C ends it.
+    sensor as another, and the manifest's routes carry their messages. Messages that reach $upstream are
+    printed on stdout, one JSON object per line; the output of modules goes to stderr. Ctrl-C ends it.
     """
     from manifestgen.cli._extra import needs_extra
     from manifestgen.project import load, values

@@ -66,9 +66,9 @@ def command(
 ) -> None:
     """Test the model on this machine: call init() and run() as its image would.
 
-    The entry script runs in a process of its own, with the packages of the project's requirements in an
-    environment that is kept between runs, the model where the image has it, and a sample message. What
-    would make the module fail on a device is reported with file, line and cause.
+    The entry script runs in a separate process, with the packages of the project's requirements in an
+    environment that is kept between runs, the model where the image has it, and a sample message.
+    A mistake that would make the module fail on a device is reported with file, line and cause.
     """
     from manifestgen.project import load
     from manifestgen.report import trial as report

@@ -11,7 +11,7 @@ import click
 from manifestgen.cli._console import Console
 from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._subjects import SUBJECTS, open_subjects
-from manifestgen.cli._target import device_option, own_target
+from manifestgen.cli._target import device_option, project_target
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,18 +49,19 @@ def command(
     hub: str | None,
     console: Console,
 ) -> None:
-    """Draw a manifest: its modules, its routes, what is wrong with it, and how full it is.
+    """Draw a manifest: its modules, its routes, its findings, and its use of limits.
 
     With two, what changed between them. The page is one file that loads nothing and works without
-    scripts; mermaid is for comments on pull requests. What seems to be a secret is left out.
+    scripts; mermaid is for comments on pull requests. Anything that looks like a secret is left out.
     """
-    from manifestgen.files import is_stdout, refuse_input_as_output, write_atomic
+    from manifestgen.files import is_stdout, refuse_input_as_output, refuse_unwritable, write_atomic
     from manifestgen.view.read import view_of, view_of_change
 
     names, form = _names(files, device_id, console), form or _form_of(out)
     target = None if out == "-" or is_stdout(Path(out)) else Path(out)
     if target is not None:
         refuse_input_as_output(target, map(Path, names), "-o")
+        refuse_unwritable(target)
     elif form != "mermaid" and sys.stdout.isatty():
         raise InputError(f"{form} is not for a terminal", fix=f"add -o page.{form}, or --format mermaid")
     subjects = open_subjects(names, hub, console)
@@ -114,4 +115,4 @@ def _of_project(console: Console) -> str:
     from manifestgen.project.beside import project_here
 
     fix = "give FILE, or OLD and FILE, or add --device ID"
-    return ":".join(own_target(project_here(), console, fix=fix))
+    return ":".join(project_target(project_here(), console, fix=fix))

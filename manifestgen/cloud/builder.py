@@ -23,7 +23,7 @@ class BuildRequest:
             that `find` can return the build to a later run.
         entry_script, conda_file: None if the project does not set them, which a builder that needs them rules out
             (`project.builders.Entry.needs`).
-        registry: host that the image is pushed to; empty for a builder that has one of its own.
+        registry: host that the image is pushed to; empty for a builder with its own registry.
         platforms: to build for, such as `linux/arm64`; empty for a builder that has only one.
         model: in the image; None for an image that is nothing but what the user's own Dockerfile makes.
         context: what the image is built from; None for a builder that does not build from one
@@ -54,7 +54,7 @@ class Build:
 
     Attributes:
         operation: the builder's id of the build.
-        image: the builder's id of the image, where images have one of their own before they are built.
+        image: the builder's ID of the image, if it assigns one before the build.
     """
 
     operation: str
@@ -149,7 +149,7 @@ class Builder(Protocol):
         """End a build, after Ctrl-C or when its time is up.
 
         Returns:
-            False if it goes on, and a later run can resume it with `status`.
+            False if it continues, and a later run can resume it with `status`.
         """
         ...
 

@@ -78,7 +78,7 @@ class Context:
         files: sorted by name.
         dockerfile: name of the Dockerfile among them. The one that we generate copies the packages of
             `linux-${TARGETARCH}`, which buildx and buildah set for each platform; see `target_arch`.
-        dockerfiles: by platform, where each has one of its own; empty otherwise.
+        dockerfiles: by platform, if each has its own; empty otherwise.
         arguments: build arguments; never a secret.
     """
 

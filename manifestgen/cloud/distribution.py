@@ -216,7 +216,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class ImageContents:
-    """What an image for one platform consists of.
+    """The contents of an image for one platform.
 
     Attributes:
         digest: `sha256:…` of its manifest.
@@ -237,9 +237,9 @@ class ImageContents:
         """Bytes that a device without any of it downloads."""
         return self.config.size + sum({layer.digest: layer.size for layer in self.layers}.values())
 
-    def pulled_after(self, former: ImageContents) -> int:
-        """Bytes that a device which has another image downloads."""
-        there = {former.config.digest, *(layer.digest for layer in former.layers)}
+    def bytes_to_pull(self, previous: ImageContents) -> int:
+        """Bytes that a device with another image downloads."""
+        there = {previous.config.digest, *(layer.digest for layer in previous.layers)}
         parts = {part.digest: part.size for part in (self.config, *self.layers)}
         return sum(size for digest, size in parts.items() if digest not in there)
 

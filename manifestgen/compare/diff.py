@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from manifestgen.compare.normal import normal, same
+from manifestgen.compare.options import Options
 from manifestgen.compare.subject import CREDENTIALS, KINDS, Path, Subject, subjects
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import join
@@ -24,11 +25,11 @@ Kind = Literal["added", "removed", "changed"]
 
 
 class Effect(str, Enum):
-    """What the device does with a change.
+    """The device's reaction to a change.
 
     Sources: ModuleSet.Diff and HealthRestartPlanner of Agent.Core, DockerModule.Equals, IsOnlyModuleStatusChanged and
     EdgeAgentDockerModule.Equals of Agent.Docker: a module that differs in anything but its status is stopped, removed
-    and created anew, be it only in its restart policy, its startup order or its image pull policy.
+    and created again, even if only its restart policy, startup order or image pull policy changed.
     """
 
     CREATED = "created"
@@ -86,7 +87,7 @@ class Change:
     name: str
     fields: tuple[FieldChange, ...] = ()
     effect: Effect = Effect.NONE
-    # What `patch` needs. Not shown: the value may hold secrets.
+    # For `patch`. Not shown: the value may contain secrets.
     _path: Path = field(default=(), repr=False, compare=False)
     _after: Subject | None = field(default=None, repr=False, compare=False)
 
@@ -271,14 +272,25 @@ _HIDDEN_HOST_CONFIG: Final = frozenset({"LogConfig", "Mounts", "StorageOpt"})
 
 
 def _option_fields(before: Any, after: Any) -> Iterator[FieldChange]:
-    for path, old, new in _leaves((), before, after):
+    leaves = list(_leaves((), before, after))
+    if not leaves and isinstance(before, Options) and isinstance(after, Options):
+        moved = sorted(before.reordered(after))
+        for path, old, new in moved:
+            yield FieldChange(_option_name(path), _text(old), _text(new))
+        if not moved:
+            # edgeAgent compares the text, in which 1 is not 1.0 either.
+            yield FieldChange("createOptions")
+    for path, old, new in leaves:
         if path == ("Env",):
             yield from _option_env_fields(old, new)
             continue
-        name = f"createOptions {join('', *path)}" if path else "createOptions"
         hidden = not path or path[0] not in _PLAIN_OPTIONS or (len(path) > 1 and path[1] in _HIDDEN_HOST_CONFIG)
         hidden = hidden or any(text is not None and is_secret(path[-1], text) for text in (_text(old), _text(new)))
-        yield FieldChange.of(name, old, new, shown=not hidden)
+        yield FieldChange.of(_option_name(path), old, new, shown=not hidden)
+
+
+def _option_name(path: Path) -> str:
+    return f"createOptions {join('', *path)}" if path else "createOptions"
 
 
 def _option_env_fields(before: Any, after: Any) -> Iterator[FieldChange]:

@@ -1,7 +1,7 @@
 """The manifest of a device from its twins; applying it and exporting again gives the same.
 
-What IoT Hub adds is taken away, keys come in one order, createOptions are one text; all else, unknown fields included,
-stays as the device has it.
+Properties that IoT Hub adds are removed, keys are sorted, createOptions are one text; all else, unknown fields
+included, stays as the device has it.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def export(twins: Mapping[str, Mapping[str, Any]]) -> Manifest:
             without the hub's `$metadata`. Empty ones are left out: the hub keeps a twin of every module.
 
     Returns:
-        `$edgeAgent` and `$edgeHub` first. What the runtime knows comes in the order in which
-        people write it, the rest by the alphabet. createOptions are in chunks only above 4,096 bytes; chunks that are
-        no sequence are left as they are.
+        `$edgeAgent` and `$edgeHub` first. Keys that the runtime knows are in their usual order, the
+        others sorted. createOptions are in chunks only above 4,096 bytes; chunks that are not
+        a sequence are unchanged.
     """
     entries = plain(Manifest.of_twins(twins)).entries
     ordered: dict[str, Any] = {}

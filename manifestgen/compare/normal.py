@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from manifestgen.compare.options import Options, normal_options
 from manifestgen.errors import InputError
-from manifestgen.manifest import container, create_options, schema_version
+from manifestgen.manifest import create_options, schema_version
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import (
@@ -31,11 +32,12 @@ from manifestgen.manifest.reading import (
     enum_member,
     integer,
     key_of,
+    rounded,
     trim,
 )
 from manifestgen.manifest.section import DESIRED
 
-#: What edgeAgent reads of its desired properties, in the order in which people write it.
+#: The desired properties that edgeAgent reads, in their usual order.
 AGENT_KEYS: Final = ("schemaVersion", "runtime", "systemModules", "modules", "integrity")
 RUNTIME_KEYS: Final = ("type", "settings")
 RUNTIME_SETTINGS: Final = ("minDockerVersion", "loggingOptions", "registryCredentials")
@@ -52,12 +54,12 @@ MODULE_KEYS: Final = (
     "env",
 )
 MODULE_SETTINGS: Final = ("image", "digest", "createOptions")
-#: What edgeHub reads of its desired properties; `schemaVersion` it finds in exactly this case.
+#: The desired properties that edgeHub reads; `schemaVersion` only in exactly this case.
 HUB_KEYS: Final = ("schemaVersion", "routes", "storeAndForwardConfiguration", "mqttBroker", "integrity")
 STORE_KEYS: Final = ("timeToLiveSecs", "storeLimits")
 ROUTE_KEYS: Final = ("route", "priority", "timeToLiveSecs")
 
-#: What IoT Hub adds to desired properties when they are read.
+#: Properties that IoT Hub adds to desired properties when they are read.
 _METADATA: Final = ("$metadata", "$version")
 #: Written by IoT Hub into a module to say which automatic deployment it came from.
 _WRITTEN_BY_HUB: Final = "configuration"
@@ -70,7 +72,7 @@ _MODULE_DEFAULTS: Final = {
     "startupOrder": _LAST_ORDER,
     "version": "",
 }
-# edgeHub's restart policy has a default of its own; edgeAgent is always running, always restarted and always first.
+# edgeHub's restart policy has another default; edgeAgent is always running, always restarted and always first.
 _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "edgeHub": {**_MODULE_DEFAULTS, "restartPolicy": "always"},
     "edgeAgent": {**_MODULE_DEFAULTS, "status": "running", "restartPolicy": "always", "startupOrder": 0},
@@ -114,7 +116,9 @@ def normal(manifest: Manifest) -> Manifest:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same; unlike in Python, true is not 1."""
+    """Whether two JSON values are the same; unlike in Python, true is not 1, and createOptions have an order."""
+    if isinstance(one, Options) and isinstance(other, Options) and one.ordered and other.ordered:
+        return one.same_text(other)
     if isinstance(one, dict):
         if not isinstance(other, dict) or one.keys() != other.keys():
             return False
@@ -242,7 +246,8 @@ def _module(module: Any, defaults: Mapping[str, Any]) -> Any:
     for name, members in _ENUMS.items():
         if name in result and (member := enum_member(result[name], members)) is not None:
             result[name] = _FIRST_NAMES[name][member]
-    _read_integer(result, "startupOrder", UINT32)
+    if "startupOrder" in result and (order := rounded(result["startupOrder"], *UINT32)) is not None:
+        result["startupOrder"] = order
     if (version := as_text(result.get("version"))) is not None:
         result["version"] = version
     env = result.get("env")
@@ -260,8 +265,9 @@ def _settings(settings: dict[str, Any]) -> dict[str, Any]:
         result["image"] = _image(image)
     text = text_of_options(result)
     if text is not None:
+        ordered = not any(isinstance(result[key], dict) for key in result if is_option_key(key))
         result = {key: value for key, value in result.items() if not is_option_key(key)}
-        options = _options(text)
+        options = normal_options(text, ordered=ordered)
         if options:
             result["createOptions"] = options
     return result
@@ -274,31 +280,6 @@ def _image(text: str) -> str:
     except InputError:
         return text
     return trim(text) if image.tag or image.digest else f"{trim(text)}:latest"
-
-
-def _options(text: str) -> Any:
-    """The createOptions as an object; the text itself if edgeAgent does not read it as one."""
-    options = container.read(text)
-    if options.error:
-        return text
-    return _without_typed_null(options.data, container.CREATE)
-
-
-def _without_typed_null(value: Any, shape: container.Shape | None) -> Any:
-    """Drop null from the properties that edgeAgent has types for; elsewhere null may mean something to Docker."""
-    if shape is None:
-        return value
-    if isinstance(value, dict) and shape.keys:
-        return {
-            key: _without_typed_null(item, shape.keys.get(key))
-            for key, item in value.items()
-            if item is not None or key not in shape.keys
-        }
-    if isinstance(value, dict) and shape.item:
-        return {key: _without_typed_null(item, shape.item) for key, item in value.items()}
-    if isinstance(value, list) and shape.item:
-        return [_without_typed_null(item, shape.item) for item in value]
-    return value
 
 
 def _variable(entry: Any) -> Any:

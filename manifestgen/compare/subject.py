@@ -35,7 +35,7 @@ class Subject:
 
     Attributes:
         path: the keys that lead to it in the normal form, from the outermost on.
-        value: its normal form. The runtime's is without the registry credentials, which are subjects of their own.
+        value: its normal form. The runtime's is without the registry credentials, which are separate subjects.
         broken: whether it is a value in place of a section that is not an object, so it has no subjects.
     """
 

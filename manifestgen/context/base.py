@@ -101,7 +101,7 @@ def resolve(base: Base, locked: LockedBase | None, services: Services, platforms
 
 
 def credential_for(image: str, services: Services) -> Credential | None:
-    """What the project logs in with where an image is; None for anonymous access."""
+    """The project's login for an image's registry; None for anonymous access."""
     host = "docker.io" if locate(image).host == DOCKER_HUB_HOST else locate(image).host
     login = services.credentials({host: frozenset()}).get(host)
     return Credential(host, login.username, login.password) if login is not None else None

@@ -103,7 +103,7 @@ def python_exists(version: str) -> bool:
 
 
 def interpreter(version: str) -> str:
-    """What uv is told to use as a version of Python.
+    """The Python version argument for uv.
 
     Returns:
         This process's own Python, or one of pyenv's, which uv finds only if it is the active one; else the version

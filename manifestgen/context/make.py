@@ -30,13 +30,13 @@ from manifestgen.project.sections import Image
 from manifestgen.project.written import written_files
 
 LOCK = "requirements.lock"
-#: Where what manifestgen makes lies beside a Dockerfile of the user's own.
+#: The folder of generated files beside the user's own Dockerfile.
 _OWN = "manifestgen/"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What goes into an image.
+    """The inputs of an image.
 
     Attributes:
         base: without its digest; None with a Dockerfile of the user's own.
@@ -98,7 +98,7 @@ class Parts:
 
 
 def check(project: Project) -> None:
-    """Check what a project's context is made from, as far as that asks nobody and takes no time.
+    """Check the inputs of a project's context, as far as that is fast and needs no request.
 
     Raises:
         InputError: the model, the entry script or the requirements are missing or invalid.

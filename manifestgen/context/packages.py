@@ -105,7 +105,7 @@ def installed(
 
 
 def _made_from(needed: Requirements, platforms: Sequence[str]) -> tuple[str, str]:
-    """What a lock was made from: a change of it is a reason to choose versions anew."""
+    """The inputs of a lock: if they change, versions are resolved again."""
     included = read_text(needed.include, "requirements file") if needed.include is not None else ""
     digest = hashlib.sha256("\n".join((*needed.lines, "", included)).encode()).hexdigest()[:16]
     return ", ".join(sorted(platforms)), f"requirements {digest}"

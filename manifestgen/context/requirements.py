@@ -1,4 +1,4 @@
-"""What an image needs from PyPI: read from a conda file, requirements.txt, pyproject.toml or an MLflow model.
+"""An image's packages from PyPI, read from a conda file, requirements.txt, pyproject.toml or an MLflow model.
 
 Packages are taken from PyPI. Conda packages are taken from there by the same name; those that have another name there,
 or none, are an error.
@@ -17,7 +17,7 @@ from manifestgen.files import read_text
 from manifestgen.project import source
 from manifestgen.project.sections import Image
 
-#: What the runner needs.
+#: The runner's own requirements.
 RUNNER_NEEDS: Final = "paho-mqtt>=2"
 # Servers that the runner takes the place of; with them an image of 260 MiB has 600.
 _SERVERS: Final = frozenset({"azureml-defaults", "azureml-inference-server-http"})
@@ -63,7 +63,7 @@ class CondaError(InputError):
 
 @dataclass(frozen=True)
 class Requirements:
-    """What an image needs.
+    """The requirements of an image.
 
     Attributes:
         file: where it is written; None if nothing is needed.
@@ -88,7 +88,7 @@ def mlflow_file(model: Path | None) -> Path | None:
 
 
 def read_requirements(image: Image, model: Path | None, imported: frozenset[str]) -> Requirements:
-    """What a project's image needs.
+    """The requirements of a project's image.
 
     Args:
         image: section of the project file.
@@ -170,7 +170,7 @@ def _without_comments(lines: Sequence[str]) -> Iterator[str]:
 
 
 def of_conda(file: Path, imported: frozenset[str]) -> Requirements:
-    """What a conda file lists, see `read_requirements`."""
+    """The requirements in a conda file, see `read_requirements`."""
     text = read_text(file, "conda file", fix="create it or correct image.conda_file", limit=source.MAX_BYTES)
     document = source.parse(text, str(file))
     entries: Any = document.data.get("dependencies") if isinstance(document.data, dict) else None

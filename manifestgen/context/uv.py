@@ -27,7 +27,7 @@ _MACHINES: Final = {
     # uv knows no wheels for it: only those without compiled code are taken, which `packages` checks.
     "linux/arm/v7": ("armv7l", "aarch64-manylinux_2_28"),
 }
-# What is meant by a package that is not there.
+# Suggestions for a package that does not exist.
 _KNOWN: Final = tuple(
     " ".join(
         (
@@ -204,7 +204,7 @@ def run(
     environ.pop("VIRTUAL_ENV", None)
     with waiting("the package index"):
         done = subprocess.run(  # noqa: S603 - no shell, and what is given are paths and our own words
-            # uv wants an interpreter, of whatever version; without one given, it may download one.
+            # uv needs an interpreter of any version; without one, it may download it.
             [find_uv(), *arguments, "--python", python or sys.executable],
             cwd=folder,
             env=environ,
@@ -259,7 +259,10 @@ def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError |
         return InputError(what, where=where, fix=fix, detail=detail)
     if re.search(r"Failed to fetch|Request failed|error sending request|dns error|Connection refused|timed out", text):
         what = f"the package index could not be reached: {_last(detail)}"
-        return CloudError(what, where=where, fix="check the network, UV_INDEX and HTTPS_PROXY, then run it again")
+        fix = "check the network, UV_INDEX and HTTPS_PROXY, then run it again"
+        if "certificate" in text:
+            fix = "if a proxy inspects TLS here, name a file with its CA certificate in SSL_CERT_FILE"
+        return CloudError(what, where=where, fix=fix)
     if "No solution found" in text or "unsatisfiable" in text:
         what = f"no versions of the packages fit together: {_cause(text)}"
         return InputError(what, where=where, fix=_ADVICE, detail=detail)
@@ -274,7 +277,8 @@ def _cause(text: str) -> str:
 
 
 def _last(lines: Sequence[str]) -> str:
-    return lines[-1].strip().removeprefix("cause: ") if lines else "no reason given"
+    said = [line.strip() for line in lines if not line.strip().startswith("hint: ")]
+    return said[-1].removeprefix("cause: ") if said else "no reason given"
 
 
 def _nearest(name: str) -> str | None:

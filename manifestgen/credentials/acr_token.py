@@ -1,6 +1,6 @@
-"""Repository-scoped tokens of a container registry, which may only pull what a manifest names: creating them.
+"""Creates repository-scoped tokens of a container registry, which may only pull the images of a manifest.
 
-A token is a user name with up to two passwords, `password1` and `password2`, and a scope map that says what it may do
+A token is a user name with up to two passwords, `password1` and `password2`, and a scope map with its permissions
 (https://learn.microsoft.com/azure/container-registry/container-registry-token-based-authentication). Here, a
 token and its scope map have the same name.
 """
@@ -22,8 +22,8 @@ from manifestgen.errors import InputError
 PASSWORDS = ("password1", "password2")
 
 _LONGEST_NAME = 50
-# To pull, and to list tags, so that `preflight` can name the nearest one where a tag is missing. Neither shows
-# another repository.
+# To pull, and to list tags, so that `preflight` can suggest the nearest tag. Neither gives access to other
+# repositories.
 _NEEDED, _HELPFUL = "content/read", "metadata/read"
 # The service stores expiries with less precision than it is given.
 _TOLERANCE = timedelta(seconds=2)
@@ -33,13 +33,13 @@ _SAME_TIME = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class Created:
-    """A token that may pull what it should, and the stored password for it.
+    """A token with the required permissions, and its stored password.
 
     Attributes:
         stored: its password.
-        path: of the file that holds it.
-        fresh: whether the password was just made.
-        notes: sentences about what was created, or allows more than is needed.
+        path: of the password's file.
+        fresh: whether the password was just created.
+        notes: sentences about everything that was created, or that allows more than needed.
     """
 
     token: Token
@@ -86,7 +86,7 @@ def create(
 
     Args:
         name: of the token and its scope map.
-        repositories: what it must be allowed to pull.
+        repositories: that it must be allowed to pull.
         root: the user's state folder, where the password is stored.
         days: until a new password expires.
         widen: add these repositories to an existing scope map, which is never changed otherwise.
@@ -129,7 +129,7 @@ def is_current(token: Token, known: StoredPassword) -> bool:
 
 
 def may_be_pending_here(token: Token, begun: StoredPassword) -> bool:
-    """Whether a password may be the one that was pending here when a run was killed, so nothing uses it."""
+    """Whether a password may be the pending one of a killed run on this machine, which is unused."""
     made = next((one.created for one in token.passwords if one.name == begun.name), None)
     return made is None or abs(made - begun.made) <= _SAME_TIME
 
@@ -174,7 +174,7 @@ def _check(token: Token) -> None:
 
 
 def _first_password(registry: Registry, token: Token, root: Path, expiry: datetime, now: datetime) -> StoredPassword:
-    """A password in a slot that nothing uses: pending here, free, or expired."""
+    """A password in an unused slot: pending on this machine, free, or expired."""
     host = token.registry.login_server
     begun = stored.read(root, host, token.name)
     used = set(live(token, now))
@@ -196,7 +196,7 @@ def _first_password(registry: Registry, token: Token, root: Path, expiry: dateti
 def generate(
     registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime, which: stored.Which
 ) -> StoredPassword:
-    """Create a password and store it, in an order in which being killed at any point does no harm."""
+    """Create a password and store it, in an order that is safe if the run is killed at any point."""
     begun = stored.pending(token.registry.login_server, token.name, name, now)
     stored.write(root, begun, which)
     new = registry.generate_password(token, name, expiry)

@@ -1,4 +1,4 @@
-"""What Azure knows about a login for a registry: its admin user, and the state of its token."""
+"""A registry login's state in Azure: its admin user, and its token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROTATE = "replace it on the devices with 'manifestgen credentials rotate'"
 
 
 def is_azure(host: str) -> bool:
-    """Whether a host is that of an Azure container registry, of whatever cloud."""
+    """Whether a host is an Azure container registry's, in any cloud."""
     return ".azurecr." in host.lower()
 
 
@@ -29,7 +29,7 @@ def with_registry(standing: Standing, inputs: Inputs, *, token: bool = False) ->
 
     Args:
         standing: with the user name.
-        inputs: what may be asked.
+        inputs: of the source.
         token: whether the user name must be a token's.
     """
     try:

@@ -18,7 +18,7 @@ def create_tokens(
     Args:
         inputs: of the project's sources.
         manifest: without credentials.
-        days: until a new password expires; None for what the project says.
+        days: until a new password expires; None for the project's setting.
         widen: see `create`.
     """
     for host, repositories in token_hosts(inputs.settings, manifest).items():

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def find_registry(host: str, services: Services, *, workspace: bool) -> RegistryInfo:
-    """The registry with a login server: the one nearby, or the workspace's own, or else any that the caller may list.
+    """The registry with a login server: in the project's subscription, the workspace's, or any that can be listed.
 
     Args:
         host: as images name it.

@@ -1,6 +1,6 @@
 """Finds the logins that a manifest needs, by the project's settings.
 
-Everything that needs logins goes this way: `render`, `deploy`, rows, and `plan`, `apply` and `preflight` of a file with
+All commands that need logins use it: `render`, `deploy`, rows, and `plan`, `apply` and `preflight` of a file with
 placeholders.
 """
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.secret import Secret
 
-#: Finds the logins for registry hosts, each with the repositories that are pulled from it.
+#: Finds the logins for registry hosts, given with the repositories that are pulled from them.
 Find = Callable[[Mapping[str, frozenset[str]]], Mapping[str, "AnyLogin"]]
 
 
 class Logins:
-    """The logins of a project's registries. Each is looked up once."""
+    """The logins of a project's registries, looked up once each."""
 
     def __init__(self, inputs: Inputs) -> None:
         """Nothing is looked up yet."""
@@ -44,15 +44,15 @@ class Logins:
         A public registry that the project does not name gets a login only if there is one on this machine.
 
         Args:
-            hosts: as images name them, each with the repositories that are pulled from it; without any, no token is
-                created for it.
+            hosts: in the form of image references, each with the repositories that are pulled from it; without
+                repositories, no token is created.
             beside: other registry hosts of the manifest, since the names of variables depend on them.
 
         Raises:
             ManifestgenError: a login cannot be used or looked up, or the project does not say which one is for a host.
         """
         wanted = list(wanted_of(hosts, self._inputs.settings, beside))
-        # What is on this machine comes first, so that a mistake in it is found before Azure is asked.
+        # Logins on this machine come first, so that a mistake there is found before any request to Azure.
         for name, source in sorted(SOURCES.items(), key=lambda item: item[1].azure):
             mine = [one for one in wanted if self._inputs.settings.registry.source_of(one.host) == name]
             new = tuple(one for one in mine if (one.host, one.suffix) not in self._known)
@@ -84,13 +84,13 @@ def wanted_of(hosts: Mapping[str, frozenset[str]], settings: Settings, beside: I
 
 
 def may_ask_azure(hosts: Mapping[str, frozenset[str]], settings: Settings) -> bool:
-    """Whether a login that registry hosts require may come from Azure, rather than from this machine."""
+    """Whether a required login may come from Azure, not from this machine."""
     required = (host for host in hosts if _is_required(host, settings))
     return any(SOURCES[settings.registry.source_of(host)].azure for host in required)
 
 
 def hosts_of(manifest: Manifest) -> dict[str, frozenset[str]]:
-    """The registry hosts that a manifest names and has no credential for yet, with the repositories of each."""
+    """The registry hosts of a manifest without a credential in it, with the repositories of each."""
     pulled = repositories(manifest)
     return {host: pulled[host.lower()] for host in named_hosts(manifest)}
 
@@ -101,7 +101,7 @@ def needed_hosts(settings: Settings, manifest: Manifest) -> tuple[str, ...]:
 
 
 def token_hosts(settings: Settings, manifest: Manifest) -> dict[str, frozenset[str]]:
-    """The registries of a manifest whose source is a token, with the repositories that are pulled from each.
+    """The registries of a manifest with the source `token`, with the repositories that are pulled from each.
 
     Raises:
         InputError: there is none.
@@ -119,7 +119,7 @@ def inline(settings: Settings, find: Find) -> Callable[[Manifest], Mapping[str, 
 
     Args:
         settings: of the project.
-        find: looks them up: `Logins.find`, or `credentials` of the project's services.
+        find: `Logins.find`, or `credentials` of the project's services.
 
     Returns:
         A function that raises InputError if a registry that needs a login has none.
@@ -138,7 +138,7 @@ def inline(settings: Settings, find: Find) -> Callable[[Manifest], Mapping[str, 
 
 
 def for_placeholders(manifest: Manifest, hosts: Sequence[str], logins: Logins) -> dict[str, tuple[str, Secret]]:
-    """User name and password for those registry credentials of a manifest that are placeholders.
+    """User names and passwords for the placeholders among a manifest's registry credentials.
 
     Args:
         manifest: with placeholders.
@@ -159,7 +159,7 @@ def placeholders(settings: Settings | None = None) -> Callable[[Manifest], Mappi
     """Placeholders in place of the logins of a manifest, for `render_project`.
 
     Args:
-        settings: of the project, whose named registries get one too; None for the private registries alone.
+        settings: of the project, whose named registries get one too; None for private registries only.
     """
     from manifestgen.credentials.placeholders import placeholders as placeholders_for
 

@@ -1,11 +1,11 @@
-"""Placeholders for logins, in a manifest that is committed or shown: written by `render`, filled in before `apply`."""
+"""Placeholders for logins in a manifest that is committed or printed: written by `render`, filled in by `apply`."""
 
 from __future__ import annotations
 
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,14 +13,13 @@ from manifestgen.credentials.variables import PASSWORD, USERNAME, suffixes
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, with_data
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.placeholder import OURS
 from manifestgen.manifest.registries import address_of
 from manifestgen.secret import Secret
 
-_PLACEHOLDER: Final = re.compile(r"\$\{(ACR_(?:USERNAME|PASSWORD)_[A-Z0-9_]+)\}")
-
 
 class Placeholder(Struct, frozen=True):
-    """Stands for a login: `${…}` with the names of the variables that hold it."""
+    """The placeholder for a login: `${…}` with the names of its variables."""
 
     username: str
     password: str
@@ -31,7 +30,7 @@ def placeholders(hosts: Iterable[str], named: Iterable[str]) -> dict[str, Placeh
 
     Args:
         hosts: registry hosts.
-        named: all registry hosts of the manifest, which the names of the variables depend on.
+        named: all registry hosts of the manifest, on which the names of the variables depend.
     """
     names = suffixes(named)
     return {host: Placeholder(f"${{{USERNAME}{names[host]}}}", f"${{{PASSWORD}{names[host]}}}") for host in hosts}
@@ -57,13 +56,12 @@ def fill_placeholders(
     """The document with `${ACR_USERNAME_…}` and `${ACR_PASSWORD_…}` in its registry credentials filled in.
 
     Args:
-        document: places stay those of its text.
-        environ: the environment variables, which win.
-        logins: finds user name and password for registry hosts elsewhere; called once, with the hosts whose variables
-            are not set.
+        document: its places in the text are kept.
+        environ: the environment variables, which take precedence.
+        logins: finds other logins for registry hosts; called once, with the hosts whose variables are not set.
 
     Raises:
-        InputError: one of them is found nowhere, or blank: a device would reject the whole manifest.
+        InputError: one is missing or blank: a device would reject the whole manifest.
     """
     if document.manifest is None or not any(_names(part.value) for part in document.manifest.credential_entries()):
         return document
@@ -95,5 +93,5 @@ def _names(entry: Any) -> dict[str, str]:
     """The fields of a registry credential that are placeholders, and the variables that they name."""
     if not isinstance(entry, dict):
         return {}
-    found = {key: _PLACEHOLDER.fullmatch(value) for key, value in entry.items() if isinstance(value, str)}
+    found = {key: re.fullmatch(OURS, value) for key, value in entry.items() if isinstance(value, str)}
     return {key: match[1] for key, match in found.items() if match}

@@ -1,6 +1,6 @@
 """The section `registry` of the project file: the keys that all sources share and those of each source.
 
-It is made from the table of sources, so a new source brings its keys, its JSON Schema and its checks along.
+It is generated from the table of sources, so it has a new source's keys, JSON Schema and checks automatically.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +14,7 @@ from manifestgen.credentials.sources import SOURCES
 _CHOICE: Any = Literal
 
 _DOC = "The logins of devices for the registries of their images."
-#: Holds no private images: whatever a source has for it, no device needs it.
+#: A registry without private images, so that no device needs a login for it.
 NEVER_PRIVATE = "mcr.microsoft.com"
 
 
@@ -60,7 +60,7 @@ else:
 
 
 def names(registry: Registry, host: str) -> bool:
-    """Whether the section names this registry: then it gets a login, even if it is public."""
+    """Whether the section names this registry, so that it gets a login even if it is public."""
     named = [*registry.sources, *(name for source in SOURCES.values() for name in source.hosts(registry))]
     return host.lower() != NEVER_PRIVATE and comparable(host) in map(comparable, named)
 

@@ -1,7 +1,7 @@
-"""What a source of registry credentials is, and its values.
+"""The base class of sources of registry credentials, and its values.
 
-A source answers for itself: whether its part of the project's section `registry` is right, which logins it has, how
-they stand, and what to do where it has none. Each is one file in `sources`; see there for how to add one.
+A source knows everything about itself: the checks of its part of the section `registry`, its logins, their status, and
+the advice if it has none. Each is one file in `sources`; see there for how to add one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     warn_days: int = 14
 
     def source_of(self, host: str) -> str:
-        """Name of the source of a registry: the one in `sources`, or else the one for all."""
+        """Name of the source of a registry: the one in `sources`, else the default."""
         named = (source for name, source in self.sources.items() if comparable(name) == comparable(host))
         return next(named, self.credentials)
 
@@ -57,13 +57,13 @@ class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Settings(Struct, frozen=True):
-    """What a project says about registry credentials.
+    """A project's settings for registry credentials.
 
     Attributes:
         registry: its section `registry`.
         file: the project file, for messages.
         module: name of the module that runs the model image.
-        builds: whether the project has an Azure ML workspace, whose registry may be one that cannot be listed.
+        builds: whether the project has an Azure ML workspace, whose registry the caller may not be able to list.
     """
 
     registry: Registry
@@ -76,13 +76,13 @@ class Inputs(Struct, frozen=True):
     """The inputs of a source: settings, services and permissions.
 
     Attributes:
-        services: the services in Azure, each reached when it is first used.
+        services: the services in Azure, each connected on first use.
         environ: the environment variables.
         state_folder: finds the user's state folder, which holds the passwords of tokens.
         now: the time, in UTC.
-        enable_admin: enable a registry's admin user where it is needed and disabled.
-        create_token: create a registry's token, or its first password, where it is needed and missing.
-        report: receives a sentence about everything that was enabled or created, and each password that expires soon.
+        enable_admin: enable a registry's admin user if it is needed and disabled.
+        create_token: create a registry's token, or its first password, if it is needed and missing.
+        report: receives a sentence about each change that was made, and each password that expires soon.
     """
 
     settings: Settings
@@ -108,10 +108,10 @@ class Wanted(Struct, frozen=True):
     """A registry host for which a login is wanted.
 
     Attributes:
-        host: as images name it.
+        host: in the form of image references.
         suffix: the `<NAME>` of its variables `ACR_USERNAME_<NAME>` and `ACR_PASSWORD_<NAME>`.
-        repositories: what is pulled from it; empty if that is not known.
-        required: whether its images cannot be pulled without a login; a public registry gets one only if there is one.
+        repositories: that are pulled from it; empty if unknown.
+        required: whether its images cannot be pulled without a login; for a public registry, a login is optional.
     """
 
     host: str
@@ -124,7 +124,7 @@ class Login(Struct, frozen=True):
     """The user name and password with which a device logs in to a registry.
 
     Attributes:
-        expiry: of the password; None if it never expires or that is not known.
+        expiry: of the password; None if it never expires or is unknown.
         subject: what expires, such as `secret acme-pwd of key vault contoso`.
         renewal: how to renew it.
     """
@@ -140,16 +140,16 @@ class Standing(Struct, frozen=True):
     """The state of the login for a registry.
 
     Attributes:
-        host: as images name it.
+        host: in the form of image references.
         source: name of the source.
-        username: None if it is not known.
+        username: None if unknown.
         found: where the password is, see `Source.place`; `nowhere` if there is none.
-        expiry: of the password; None if it never expires or that is not known.
-        admin: whether the registry's admin user is enabled; None if that is not known or it is not an Azure registry.
-        problem: what keeps a device from logging in, or what could not be found out.
+        expiry: of the password; None if it never expires or is unknown.
+        admin: whether the registry's admin user is enabled; None if unknown or not an Azure registry.
+        problem: why a device cannot log in, or what could not be checked.
         fix: what to do about it.
         rejected: whether the registry no longer accepts the password.
-        skipped: whether it was not looked at, because that needs a login to Azure and there is none.
+        skipped: whether it was not checked, because that needs a login to Azure.
         renewal: how to renew a password that expires.
         mistake: if the problem is wrong input in the project, the environment or a file: that error.
     """
@@ -168,7 +168,7 @@ class Standing(Struct, frozen=True):
     mistake: InputError | None = None
 
     def state(self, now: datetime, warn_days: int) -> State:
-        """The verdict: `failed` if a device could not log in with it, as far as is known."""
+        """The verdict: `failed` if, as far as is known, a device could not log in with it."""
         if self.skipped:
             return "skipped"
         if self.rejected or (self.problem and self.found == "nowhere"):
@@ -182,13 +182,13 @@ class Source(ABC):
     Attributes:
         name: as the project file names it.
         summary: what it is, for the project file's schema: `NAME: SUMMARY.`
-        place: where its passwords are, as `credentials show` says it; such as `the key vault`.
+        place: of its passwords, for `credentials show`; such as `the key vault`.
         found: the same as a stable word, for its JSON output.
         azure: whether it needs a login to Azure.
-        packages: Python distributions that it needs besides manifestgen's own, each with the requirement that
-            `pip install` takes for it.
-        settings: the keys of the section `registry` that belong to it, each with its type and default.
-        patterns: for those of its keys that have a pattern, what a value should be, and how to write it.
+        packages: Python distributions that it needs besides manifestgen's own, each with its requirement for
+            `pip install`.
+        settings: its keys in the section `registry`, each with its type and default.
+        patterns: for its keys with a pattern, the expected value, and how to write it.
     """
 
     name: ClassVar[str]
@@ -201,7 +201,7 @@ class Source(ABC):
     patterns: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     def check(self, registry: Registry, where: Where) -> None:
-        """Check this source's part of the section `registry`; called whether or not a registry uses the source.
+        """Check this source's part of the section `registry`; called even if no registry uses the source.
 
         Raises:
             InputError: a key that it needs is missing, its keys contradict each other, or no registry uses them.
@@ -213,32 +213,32 @@ class Source(ABC):
         return ()
 
     def assign(self, hosts: Sequence[str], settings: Settings) -> None:
-        """Check that the section assigns a login to each of the hosts; called before any of them is looked up.
+        """Check that the section assigns a login to each of the hosts; called before any is looked up.
 
         Args:
             hosts: all hosts with this source.
             settings: of the project.
 
         Raises:
-            InputError: it does not.
+            InputError: a host has no login.
         """
         return
 
     @abstractmethod
     def logins(self, wanted: Sequence[Wanted], inputs: Inputs) -> Mapping[str, Login]:
-        """The logins for those of the hosts that it has one for.
+        """The logins that it has for the hosts.
 
         Args:
-            wanted: hosts with this source. What is not `required` should be looked up only if that costs nothing.
-            inputs: what it may look at.
+            wanted: hosts with this source. Optional logins should be looked up only if that needs no request.
+            inputs: of the source.
 
         Raises:
-            ManifestgenError: a login is there and cannot be used, or it could not be looked up.
+            ManifestgenError: a login cannot be used, or could not be looked up.
         """
 
     @abstractmethod
     def advice(self, wanted: Wanted, settings: Settings) -> str:
-        """What to do where it has no login for a required host."""
+        """The advice if it has no login for a required host."""
 
     def standing(self, wanted: Wanted, inputs: Inputs) -> Standing | None:
         """The state of the login for a host: by default, by looking it up. None if there is none and none is required.

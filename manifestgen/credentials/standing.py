@@ -1,4 +1,4 @@
-"""The state of the logins of a project's registries, for `doctor`, `credentials show` and the warnings alike."""
+"""The state of the logins of a project's registries, for `doctor`, `credentials show` and the warnings."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def standings(hosts: Mapping[str, frozenset[str]], inputs: Inputs, *, azure: boo
     """The state of the login for each registry host that needs or has one.
 
     Args:
-        hosts: those that a manifest names, see `logins.hosts_of`.
-        inputs: what may be looked at.
-        azure: whether Azure can be asked; what needs that is `skipped` otherwise.
+        hosts: of a manifest, see `logins.hosts_of`.
+        inputs: of the sources.
+        azure: whether Azure can be reached; otherwise, checks that need it are `skipped`.
     """
     wanted = list(wanted_of(hosts, inputs.settings))
     sources = {one.host: SOURCES[inputs.settings.registry.source_of(one.host)] for one in wanted}
@@ -50,7 +50,7 @@ def _standing(one: Wanted, source: Source, inputs: Inputs, *, azure: bool) -> St
     if source.azure and not azure:
         return Standing(one.host, source.name, skipped=True) if one.required else None
     standing = source.standing(one, inputs)
-    # A user name from anywhere may be a token's: then the registry knows how long its password lasts.
+    # A user name from any source may be a token's, whose expiry the registry knows.
     if standing is not None and azure and is_azure(one.host) and standing.admin is None:
         return with_registry(standing, inputs)
     return standing
@@ -93,7 +93,7 @@ def warnings(
 ) -> Iterator[str]:
     """Warnings about registry credentials of a manifest that expire soon, or have been replaced.
 
-    Looks only at what is stored on this machine; Azure is not asked.
+    Reads only the passwords stored on this machine, without a request to Azure.
 
     Args:
         credentials: of the manifest.
@@ -105,7 +105,7 @@ def warnings(
         try:
             known = [stored.read(root, one.address, one.username, which) for which in _BOTH]
         except InputError:
-            continue  # reported by those who need the password
+            continue  # reported where the password is needed
         passwords = [each for each in known if each is not None and each.password is not None]
         same = next((each for each in passwords if each.password == one.password), None)
         if same is not None:

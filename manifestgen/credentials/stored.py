@@ -1,13 +1,13 @@
 """The passwords of tokens that were created on this machine, in the user's state folder, readable by their owner only.
 
-Azure shows a token's password only once, when it is made, so it must be stored for the manifests that are rendered
+Azure shows a token's password only once, when it is created, so it must be stored for manifests that are rendered
 later. Each token has the password in use and, during a rotation, the next one:
 
     STATE/credentials/HOST/TOKEN.json         {"format", "registry", "username", "name", "password", "expiry", "made"}
     STATE/credentials/HOST/TOKEN.next.json    the same
 
-A file is written before its password is made, with `null` in its place. If the run is killed in between, the file says
-that nothing uses this password of the token, so it can safely be made again.
+A file is written before its password is created, with `null` in its place. If the run is killed in between, the file
+shows that this password of the token is unused, so it can safely be created again.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class StoredPassword:
         registry: the login server, in lower case.
         username: the token's name.
         name: `password1` or `password2`.
-        password: None while it is pending: about to be made.
+        password: None while it is pending: about to be created.
         expiry: None if it never expires.
-        made: when, in UTC.
+        made: creation time, in UTC.
     """
 
     registry: str
@@ -67,7 +67,7 @@ def read(root: Path, registry: str, username: str, which: Which = "current") -> 
     """The stored password of a token; None if there is none. It may be pending, see `StoredPassword`.
 
     Raises:
-        InputError: the file cannot be read, is not what was written, or is of a newer version.
+        InputError: the file cannot be read, is invalid, or was written by a newer version.
     """
     path = path_of(root, registry, username, which)
     try:
@@ -85,7 +85,7 @@ def read(root: Path, registry: str, username: str, which: Which = "current") -> 
         what = f"the token's password cannot be read: {os_reason(error)}"
         raise InputError(what, where=str(path), fix="make the file readable, or set MANIFESTGEN_STATE") from error
     except (ValueError, KeyError, TypeError, AttributeError):
-        # The parser's own words may show what is in the file.
+        # The parser's message may quote the file.
         fix = "remove the file, then run 'manifestgen credentials rotate'"
         raise InputError("not a password file that manifestgen wrote", where=str(path), fix=fix) from None
 

@@ -1,4 +1,4 @@
-"""The variables `ACR_USERNAME_<NAME>` and `ACR_PASSWORD_<NAME>`: how they are named and read."""
+"""Names and reads the variables `ACR_USERNAME_<NAME>` and `ACR_PASSWORD_<NAME>`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def login(host: str, suffix: str, variables: Mapping[str, str], where: str) -> t
         host: for messages.
         suffix: the `<NAME>` of its variables.
         variables: names to values; a blank value counts as none.
-        where: they come from, for messages.
+        where: their origin, for messages.
 
     Raises:
         InputError: only one of the two is set.
@@ -50,11 +50,11 @@ def login(host: str, suffix: str, variables: Mapping[str, str], where: str) -> t
 
 
 def lines(logins: Mapping[str, tuple[str, Secret | None]], named: Iterable[str]) -> str:
-    """User names and passwords as lines `NAME=VALUE`, which the source `file` reads; those without a password left out.
+    """User names and passwords as lines `NAME=VALUE`, which the source `file` reads; none without a password.
 
     Args:
         logins: registry host to user name and password.
-        named: all registry hosts of the manifest, which the names of the variables depend on.
+        named: all registry hosts of the manifest, on which the names of the variables depend.
     """
     names = suffixes(named)
     found = []

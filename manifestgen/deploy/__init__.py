@@ -1,4 +1,4 @@
-"""The whole way: image, render, check, preflight, plan, apply, wait; or, in a dry run, what each of them would do."""
+"""A whole deployment: image, render, check, preflight, plan, apply, wait; or, in a dry run, what each would do."""
 
 from manifestgen.deploy.options import Deployment, Observer, Options
 from manifestgen.deploy.steps import deploy

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment
-from manifestgen.deploy.rendered import RenderedManifest, ask_registries, report_check
+from manifestgen.deploy.rendered import RenderedManifest, report_check, run_preflight
 from manifestgen.deploy.scoring import models, scorers, verify_scoring
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.deployment import Deployment as Wanted
@@ -31,7 +31,7 @@ class Destination(Protocol):
     """Where a manifest goes."""
 
     def propose(self, job: Job, rendered: RenderedManifest) -> Deployment:
-        """What the manifest would change there; changes nothing.
+        """Propose the changes to the destination; changes nothing.
 
         Raises:
             ManifestgenError: it cannot be applied there.
@@ -96,7 +96,7 @@ class ToDevice:
             rendered.document, ignore=job.project.ignored, force=job.options.force, report=report_check(job)
         )
         state = read_state(job.services.hub, self.device)
-        ask_registries(job, rendered, state.platform)
+        run_preflight(job, rendered, state.platform)
         planned = plan(rendered.manifest, state, merge=job.options.merge)
         job.observer.plan(planned)
         return planned
@@ -132,7 +132,7 @@ class ToDeployment:
         document = rendered.document
         require_manifest(document, layered=True)
         require_no_errors(document, ignore=job.project.ignored, force=job.options.force, report=report_check(job))
-        ask_registries(job, rendered, None)
+        run_preflight(job, rendered, None)
         known = survey(job.services.hub, name_of(self.target.deployment or ""))
         wanted = _wanted(job, self.target, rendered.manifest, known)
         proposal = propose(job.services.hub, wanted, known=known)
@@ -154,7 +154,7 @@ def _wanted(job: Job, target: Target, manifest: Manifest, known: Survey) -> Want
 
 
 def _smoke(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> None:
-    """The smoke test. Raises FoundError if the model does not answer as it should."""
+    """The smoke test. Raises FoundError if the model's answer is wrong."""
     test = job.options.smoke
     if test is None:
         return

@@ -1,4 +1,4 @@
-"""One run of a deployment: its project, its services, what it may do and who is told."""
+"""One run of a deployment: its project, services, options and observer."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ class Job:
 
     Attributes:
         rehearses: whether it only reads.
-        expected: references that it has for images of the project, by module; the others are those of the project and
-            its lock file.
-        building: modules whose expected image is not built yet.
+        expected: image references by module that override those of the project and its lock file.
+            building: modules whose expected image is not built yet.
     """
 
     project: Project
@@ -37,12 +36,12 @@ class Job:
 
     @property
     def images(self) -> Mapping[str, str]:
-        """Images for the template, by module; the others are the project's own."""
+        """Images that override the project's in the template, by module."""
         return {**self.expected, **self.options.images}
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The values that override the project's, with stand-ins for what is not built yet."""
+        """Values that override the project's, with stand-ins for images that are not built yet."""
         if not self.building:
             return self.options.values
         return merge(stand_in_values(self.project.only(tuple(self.building))), self.options.values)
@@ -56,7 +55,7 @@ class Job:
 
     @property
     def pins(self) -> bool:
-        """Whether digests replace the tags of images."""
+        """Whether image tags are replaced with digests."""
         return self.project.manifest is not None and self.project.manifest.pin
 
     @property

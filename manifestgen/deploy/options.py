@@ -1,4 +1,4 @@
-"""What a deployment may do, who is told of it, and what comes of it."""
+"""Options, observer and result of a deployment."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from manifestgen.target import Outcome, Patience, Wait
 
 @dataclass(frozen=True)
 class Options:
-    """What a deployment may do and how long it may take.
+    """The options of a deployment.
 
     Attributes:
         device: overrides the project's target.
-        images: references of images to use instead of the project's, by module.
-        modules: those that are tested and built; the others have the lock file's images. Without any, all.
+        images: image references to use instead of the project's, by module.
+        modules: the modules to test and build; the others use the lock file's images. Empty means all.
         values: override those of the project file.
-        rebuild: build although there is an image of these inputs.
+        rebuild: build even if there is an image of the same inputs.
         locked: use the lock file's image, and register and build nothing.
-        test: try the model on this machine before its image is built; None to do so only if one will be built, False
-            never.
-        dry_run: say what would be registered, built and changed, and change nothing.
+        test: test the model on this machine before its image is built; None to test only if an image will be built,
+            False never.
+        dry_run: report what would be registered, built and changed, and change nothing.
         prune: remove modules that the manifest does not name.
-        merge: keep whatever the manifest does not name.
-        preflight: ask the registries for the images before anything changes.
-        moved_tags: continue although a tag names another image than the one in the lock file.
-        force: continue although `check` finds errors, or an image cannot be pulled.
-        rollback: go back to what the device had if it does not get healthy, or does not pass the smoke test.
-        build_patience: how to wait for the build.
-        patience: how to wait for a device; None not to.
+        merge: keep everything that the manifest does not name.
+        preflight: look up the images in their registries before anything changes.
+        moved_tags: continue even if a tag names another image than the one in the lock file.
+        force: continue even if `check` finds errors, or an image cannot be pulled.
+        rollback: restore the device's previous state if it does not become healthy, or fails the smoke test.
+        build_patience: how long to wait for the build.
+        patience: how long to wait for a device; None not to.
         smoke: an input for the project's model on the device, once it runs, and the expected answer; None for no test.
-        scoring: how to wait, after that, for the first result of the project's model; None not to.
-        fleet_patience: how to wait for the devices of an automatic deployment; None not to.
-        state: folder for snapshots of what the target had; None for the user's state folder.
+        scoring: how long to wait, after that, for the first result of the project's model; None not to.
+        fleet_patience: how long to wait for the devices of an automatic deployment; None not to.
+        state: folder for snapshots of the target; None for the user's state folder.
     """
 
     device: str | None = None
@@ -80,16 +80,16 @@ class Observer:
     """Callbacks for progress, and for permission. By default nothing is reported and everything is permitted.
 
     Attributes:
-        step: a step that is done: its name and its result in one line.
+        step: called after each step with its name and its result in one line.
         image: progress of the image.
-        confirmable: raises if nobody could permit the change later; called before an image is built.
-        findings: what the check says about the rendered manifest.
-        pulls: what the registries say about its images.
-        plan: what would change on the device.
+        confirmable: raises if the change could not be confirmed later; called before an image is built.
+        findings: the check's findings in the rendered manifest.
+        pulls: the preflight's results for its images.
+        plan: the changes to the device.
         permit: raises to stop before anything changes on the device.
-        rollout: each reading of the device.
-        waiting: before that, how long it will be waited for.
-        failed: device and last reading, if it fails; returns lines that belong to the error.
+        rollout: called with each reading of the device's state.
+        waiting: called before that with how long to wait.
+        failed: called with device and last reading if the rollout fails; returns detail lines for the error.
         proposal, fleet: the same for an automatic deployment.
     """
 

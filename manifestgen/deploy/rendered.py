@@ -1,4 +1,4 @@
-"""The project's manifest before it comes to a target: rendered, pinned, checked, and its images asked for."""
+"""Prepares the project's manifest for a target: render, pin, check, preflight."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RenderedManifest:
     """The rendered manifest.
 
     Attributes:
-        tags: what the registries said about its tags, if digests have replaced them.
+        tags: the registries' answers about its tags, if they were replaced with digests.
         styles: of the project's placeholders.
     """
 
@@ -44,7 +44,7 @@ def render_manifest(job: Job) -> RenderedManifest:
     """The manifest with its credentials, and with digests if the project pins them.
 
     Raises:
-        FoundError: an image whose tag a digest would replace is not there.
+        FoundError: an image to pin does not exist.
     """
     logins = inline(job.project.registry_settings, job.services.credentials)
     rendered = render_project(job.project, logins, values=job.values, image=job.images)
@@ -69,8 +69,8 @@ def _summary(rendered: Rendered, *, pinned: bool) -> str:
     return f"modules {names}{logins}{', images by digest' if pinned else ''}"
 
 
-def ask_registries(job: Job, rendered: RenderedManifest, platform: Platform | None) -> None:
-    """Ask for the images, and compare their tags with the lock file, which then gets them.
+def run_preflight(job: Job, rendered: RenderedManifest, platform: Platform | None) -> None:
+    """Run the preflight, and compare the images' tags with the lock file, which is then updated.
 
     Raises:
         FoundError: an image cannot be pulled, or a tag names another image than the lock file has.
@@ -90,7 +90,7 @@ def ask_registries(job: Job, rendered: RenderedManifest, platform: Platform | No
 
 
 def _asked(job: Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:
-    """What the registries say; that they do not have an image that is not built yet says nothing."""
+    """The preflight's results, without missing images that are not built yet."""
     pulls = preflight(manifest, job.services.distribution, platform, leave_out=(NOWHERE,))
     missing = (Trouble.TAG_NOT_FOUND, Trouble.REPOSITORY_NOT_FOUND)
     coming = {job.expected[name] for name in job.building}
@@ -119,7 +119,7 @@ def _counted(pulls: Sequence[Pull]) -> str:
 
 
 def report_check(job: Job) -> Callable[[Document, Sequence[Finding]], None]:
-    """Passes the findings on, and reports how many there are as the step's result."""
+    """Returns a callback that passes findings on, and reports their number as the step's result."""
 
     def report(document: Document, findings: Sequence[Finding]) -> None:
         job.observer.findings(document, findings)

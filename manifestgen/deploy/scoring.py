@@ -1,4 +1,4 @@
-"""After a rollout to a device: whether the project's model scores, which is more than that its module runs."""
+"""After a rollout to a device: verifies that the project's model scores, not only that its module runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def models(job: Job) -> list[Module]:
 
 
 def scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[tuple[str, Module]]:
-    """The modules on the device that run a model of the project, each with its section: the chosen ones first."""
+    """The modules on the device that run a model of the project, with their sections; the chosen ones first."""
     found: dict[str, Module] = {}
     for module in models(job):
         for name in running(rollout, images[module.name]) if module.name in images else ():
@@ -35,14 +35,14 @@ def scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[tuple
 
 
 def verify_scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> Iterator[Scoring]:
-    """Wait for the first result of each of the project's models; what their runners report.
+    """Wait for the first result of each of the project's models, and return the runners' reports.
 
     Args:
-        rollout: of the device, which runs what it should.
+        rollout: of the device, after success.
         images: of the project's modules.
 
     Raises:
-        FoundError: a module has ended meanwhile, its model cannot be loaded, or it has had inputs and scored none.
+        FoundError: a module has ended since, its model cannot be loaded, or it failed on every input.
     """
     if job.options.scoring is None:
         return
@@ -61,12 +61,12 @@ def verify_scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str,
 
 
 def _found(job: Job, device: str, before: ModuleStatus, module: Module) -> Scoring | None:
-    """What a module's runner reports within the time that there is."""
+    """A module's runner's report within the timeout."""
     hub, patience = job.services.hub, job.options.patience
     found = follow(hub, device, before.name, job.options.scoring or Patience(timeout=0.0), before.started)
     image = module.image
     if found is None and patience is not None and builds_from_context(image) and not (image and image.own):
-        # Such an image has the runner, so it will report: a large model takes a while to load.
+        # An image from a context has the runner, so a report will come; loading a large model takes a while.
         return _loaded(hub, device, before, patience)
     return found
 
@@ -82,13 +82,13 @@ def _loaded(hub: Hub, device: str, module: ModuleStatus, patience: Patience) -> 
 
 
 def _require_running(hub: Hub, device: str, before: ModuleStatus) -> None:
-    """Raise FoundError if a module has ended since it was seen: an input may end it, and the first came only now."""
+    """Raise FoundError if a module has ended since it was read: its first input may have crashed it."""
     now = next((module for module in status(hub, device).modules if module.name == before.name), before)
     if now.state is not State.HEALTHY:
         raise _failed(f"module {now.name!r} is {now.words}", device, now, _TRY)
     if now.restarts > before.restarts:
         times = f"{now.restarts} times" if now.restarts != 1 else "once"
-        # While it runs, edgeAgent reports no exit code of the time before.
+        # While a module runs, edgeAgent does not report its previous exit code.
         what = f"module {now.name!r} ended and was restarted {times} since it came to run"
         raise _failed(what, device, now, _TRY)
 

@@ -1,6 +1,6 @@
-"""The whole way: image, render, check, preflight, plan, apply, wait.
+"""The steps of a deployment: image, render, check, preflight, plan, apply, wait.
 
-Stops at the first step that fails; run again, it resumes.
+A run stops at the first step that fails; the next run resumes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from manifestgen.errors import FoundError, InputError
 from manifestgen.images.build import Prepared
 from manifestgen.images.existing import NOWHERE, Forecast, forecast, stand_in
 from manifestgen.images.several import Build, prepare_each
-from manifestgen.project.fit import look_at_lock
+from manifestgen.project.fit import check_lock
 from manifestgen.project.load import Project
 from manifestgen.project.lock import read_own
 from manifestgen.project.pending import exclusive
@@ -32,22 +32,22 @@ def deploy(
     options: Options | None = None,
     observer: Observer | None = None,
 ) -> Deployment:
-    """Bring a project to its device, or to the devices of its automatic deployment.
+    """Deploy a project to its device, or to the devices of its automatic deployment.
 
     Args:
-        project: what to deploy, and where to.
+        project: what to deploy, and where.
         services: of the project, such as `manifestgen.services`.
-        options: what it may do.
+        options: how to deploy.
         observer: callbacks.
 
     Raises:
-        ManifestgenError: the step that failed. What earlier steps did stays, and the next run continues from there.
+        ManifestgenError: a step failed. The results of earlier steps are kept, and the next run continues from there.
     """
     job = Job(project, services, options or Options(), observer or Observer())
-    project.only(job.options.modules)  # that a module is unknown is found before anything slow
+    project.only(job.options.modules)  # raises for an unknown module, before anything slow
     destination = _destination(job)
     _try_template(job)
-    _ = job.services.hub  # that none is specified, or two are, is found before anything is asked
+    _ = job.services.hub  # raises if no hub, or two, are specified, before any request
     if job.options.dry_run:
         return _dry_run(job, destination)
     with exclusive(project.root):
@@ -57,7 +57,7 @@ def deploy(
 
 
 def _destination(job: Job) -> Destination:
-    """Where it goes, checked together with the options before anything slow."""
+    """The target, checked together with the options before anything slow."""
     target = Target(device=job.options.device) if job.options.device is not None else job.project.target
     if target is None:
         fix = "add 'target: {device: ID}' or 'target: {deployment: NAME}' to the project file, or give --device ID"
@@ -75,7 +75,7 @@ def _destination(job: Job) -> Destination:
 
 
 def _images(job: Job, destination: Destination) -> dict[str, str]:
-    """The references of all modules' images, built if necessary."""
+    """The image references of all modules, built if necessary."""
     known = {one.module.name: _known_image(job, one) for one in job.project.each()}
     building = [one for one in job.project.each() if known[one.module.name] is None]
     if job.options.test:
@@ -97,12 +97,12 @@ def _images(job: Job, destination: Destination) -> dict[str, str]:
 
 
 def _step(job: Job, project: Project, name: str, result: str) -> None:
-    """A step of one module, which is named if there are several."""
+    """Report a step of one module, with its name if there are several."""
     job.observer.step(name, f"{project.module.name}: {result}" if job.project.modular else result)
 
 
 def _known_image(job: Job, project: Project) -> tuple[str, str] | None:
-    """A module's image and where it is from; None if it is the project's to build."""
+    """A module's image and its origin; None if the project builds it."""
     image, name = project.image, project.module.name
     if name in job.options.images:
         return job.options.images[name], f"{job.options.images[name]}, as given"
@@ -122,7 +122,7 @@ def _known_image(job: Job, project: Project) -> tuple[str, str] | None:
 
 
 def _dry_run(job: Job, destination: Destination) -> Deployment:
-    """Everything that only reads, with what would be built represented by its reference."""
+    """Run all read-only steps, with references in place of images that would be built."""
     expected, forecasts = {}, {}
     for one in job.project.each():
         name, known = one.module.name, _known_image(job, one)
@@ -142,7 +142,7 @@ def _dry_run(job: Job, destination: Destination) -> Deployment:
 
 def _forecast(job: Job, project: Project) -> Forecast:
     if job.options.locked:
-        look_at_lock(project, locked=True)
+        check_lock(project, locked=True)
     services = job.services.of(project.module.name)
     found = forecast(project, services, rebuild=job.options.rebuild, report=job.observer.image.step)
     if found.builds and job.options.locked:
@@ -156,7 +156,7 @@ def _to_build(job: Job) -> list[Project]:
 
 
 def _try_first(job: Job, destination: Destination) -> None:
-    """Try what needs no build, before minutes go into one: template, values, logins, check, device, other images."""
+    """Before a build, check the rest: template, values, logins, check, device, other images."""
     images = {one.module.name: stand_in(one, job.services.of(one.module.name)) for one in _to_build(job)}
     rehearsal = replace(job, observer=Observer(), rehearses=True, expected=images, building=tuple(images))
     destination.propose(rehearsal, render_manifest(rehearsal))
@@ -164,7 +164,7 @@ def _try_first(job: Job, destination: Destination) -> None:
 
 
 def _try_template(job: Job) -> None:
-    """Render without image and logins, so that a mistake in template or values is found before Azure is asked."""
+    """Render without image and logins, to find a mistake in template or values before any request to Azure."""
     building = {one.module.name: NOWHERE for one in _to_build(job)}
     if building:
         trial = replace(job, expected=building, building=tuple(building))
@@ -185,7 +185,7 @@ def _prepared(job: Job, projects: list[Project], destination: Destination) -> di
 
 
 def _test(job: Job, project: Project) -> None:
-    """Try a module's model on this machine, where a mistake is found in seconds."""
+    """Test a module's model on this machine, which finds a mistake in seconds."""
     if project.image is None or project.image.entry_script is None:
         _step(job, project, "test", "not run: there is no entry script")
         return

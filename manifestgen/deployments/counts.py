@@ -15,7 +15,7 @@ from manifestgen.device.rollout import Rollout, assess
 from manifestgen.errors import CloudError
 
 _EDGE: Final = "FROM devices WHERE capabilities.iotEdge = true"
-# What the hub counts as failed, for configurations that manifestgen did not create.
+# The hub's own count of failures, for configurations that manifestgen did not create.
 _FAILED: Final = (
     "SELECT deviceId FROM devices.modules WHERE moduleId = '$edgeAgent' "  # noqa: S608 - fixed text
     f"AND configurations.[[{ID_PLACEHOLDER}]].status = 'Applied' "

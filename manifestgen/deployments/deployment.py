@@ -1,6 +1,6 @@
 """An automatic deployment as users see it: its content can change, although that of a hub's configuration cannot.
 
-Each content is a configuration of its own, `NAME-<hash of the content>`, that carries the label `manifestgen: NAME`.
+Each content is a separate configuration, `NAME-<hash of the content>`, with the label `manifestgen: NAME`.
 Replacing a deployment is creating the next one beside it; only configurations with that label are ever deleted.
 """
 
@@ -72,7 +72,7 @@ class Deployment:
         content: `{"modulesContent": …}`; may hold passwords.
         condition: which devices it targets.
         labels: the user's own, and that of the model.
-        metrics: custom metrics, name to query; `{deployment}` in one stands for the configuration's id.
+        metrics: custom metrics, name to query; `{deployment}` in one is replaced with the configuration's ID.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a hub has of automatic deployments, and deleting one."""
+"""Lists and deletes a hub's automatic deployments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def own(hub: Hub, name: str) -> Sequence[Configuration]:
     """The configurations of a deployment that manifestgen created.
 
     Raises:
-        InputError: somebody else created it.
+        InputError: manifestgen did not create it.
         NotFoundError: the hub does not have it.
     """
     found = named(hub, name)
@@ -48,7 +48,7 @@ def own(hub: Hub, name: str) -> Sequence[Configuration]:
 def delete(hub: Hub, found: Sequence[Configuration], root: Path) -> Iterator[Configuration]:
     """Take a snapshot of a deployment and delete its configurations, the lowest first; yields each once it is gone.
 
-    In this order no former content comes to the devices on the way.
+    In this order, devices never receive previous content in between.
 
     Raises:
         InputError: the snapshot cannot be written; nothing was deleted then.

@@ -51,7 +51,7 @@ class Meeting:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What applying a deployment would change.
+    """The changes that applying a deployment would make.
 
     Attributes:
         known: what the hub has.

@@ -117,7 +117,7 @@ def replace(
         observer: follows the progress.
         state: the state folder, where the deployment is kept before it changes; None takes no snapshot.
         wait: False returns at once: the old configurations stay until it is run again.
-        known: what the hub has; None reads it. What has changed since is noticed by its ETag.
+        known: the hub's state; None reads it. Later changes are detected by ETag.
 
     Raises:
         InputError: the hub would reject it, or no priority is free above the old one.
@@ -172,7 +172,7 @@ class _Run:
     def roll_out(self, asked: Sequence[StageSpec], *, wait: bool) -> Outcome[Progress]:
         staged = self._old or self._there is None or STAGE_LABEL in self._there.labels
         stages = self._stages(asked) if staged else ()
-        # What was there before any interrupted run.
+        # The state before any interrupted run.
         previous = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
         previous = previous or self._kept
         if self._state is not None and previous is not None:

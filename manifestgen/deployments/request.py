@@ -141,7 +141,7 @@ def verified(document: Document, *, layered: bool, based: bool, force: bool, rep
 def propose_request(
     hub: Hub, request: Request, document: Document, project: Project | None, *, force: bool, report: Report
 ) -> Proposal:
-    """What a request would change on a hub; changes nothing.
+    """Propose the changes of a request to a hub; changes nothing.
 
     Args:
         hub: is asked what it has, and tries condition and metrics.

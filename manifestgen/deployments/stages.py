@@ -2,7 +2,7 @@
 
 The query language has no hash and no sample. A share of the devices is therefore either named one by one in the
 condition, or, where that would be longer than a query may be, by a tag that is written to its devices once:
-`tags.manifestgen.bucket`, a number from 0 to 99 made from the device's id. A tag of the user's own needs neither.
+`tags.manifestgen.bucket`, a number from 0 to 99 computed from the device ID. The user's own tag needs neither.
 """
 
 from __future__ import annotations

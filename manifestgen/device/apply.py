@@ -287,7 +287,7 @@ def status(
     progress: Callable[[str, Rollout], None] = lambda title, rollout: None,
     waiting: Callable[[Wait], None] = lambda wait: None,
 ) -> Rollout:
-    """What a device should run and what it runs.
+    """The desired and reported state of a device.
 
     Args:
         patience: how long to watch until it is decided; None looks once.
@@ -336,7 +336,7 @@ def _rolled_back(
 
 
 def _both(fix: str, of_the_rollback: str) -> str:
-    """What to do after a rollout and its rollback have failed: each failure has a fix of its own."""
+    """The advice after a rollout and its rollback have failed: the fixes of both."""
     return fix if fix == of_the_rollback else f"{fix}; for the rollback: {of_the_rollback}"
 
 

@@ -34,7 +34,7 @@ class DeviceState:
 
     @property
     def manifest(self) -> Manifest:
-        """What the device should run now."""
+        """The device's current desired state."""
         return Manifest.of_twins({name: dict(twin.desired) for name, twin in self.twins.items() if twin.desired})
 
     @property

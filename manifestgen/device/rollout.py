@@ -50,7 +50,7 @@ class ModuleStatus:
     reported_image: str = ""
     note: str = ""
     restarts: int = 0
-    # What changes with each restart is no news of its own.
+    # Fields that change with each restart are not news.
     started: str = field(default="", compare=False)
     exited: str = field(default="", compare=False)
     exit_code: int | None = field(default=None, compare=False)
@@ -174,7 +174,7 @@ def _not_seen(agent: Twin, version: int | None) -> str:
 def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
     """The modules that must run: edgeHub and the user's; edgeAgent runs if it reports."""
     result = []
-    # What the agent reports is in one spelling, however what it shall run is spelt.
+    # The agent reports one spelling, however the desired value is spelt.
     entries = normal(Manifest.of_twins({"$edgeAgent": agent.desired})).entries
     desired = entries["$edgeAgent"][DESIRED]
     for section in ("systemModules", "modules"):

@@ -25,7 +25,7 @@ _SECOND: Final = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Scoring:
-    """What the runner in a module reports.
+    """A runner's report.
 
     Attributes:
         model, version: of the model; empty if the image does not name them.
@@ -63,7 +63,7 @@ class Scoring:
 
 
 def read(twin: Twin) -> Scoring | None:
-    """What a module's twin says; None if no runner has reported."""
+    """The report in a module's twin; None if no runner has reported."""
     runner = twin.reported.get("runner")
     if not isinstance(runner, dict):
         return None
@@ -82,7 +82,7 @@ def read(twin: Twin) -> Scoring | None:
 
 
 def scoring(hub: Hub, device_id: str, modules: Sequence[str]) -> tuple[Scoring, ...]:
-    """What the runners in these modules of a device report; nothing of a module without one."""
+    """The runners' reports of these modules of a device, without modules that have none."""
     twins = [hub.module_twin(device_id, module) for module in modules]
     found = [read(twin) for twin in twins if twin is not None]
     return tuple(one for one in found if one is not None)
@@ -104,7 +104,7 @@ def follow(hub: Hub, device_id: str, module: str, patience: Patience, started: s
 
 
 def report_of(hub: Hub, device_id: str, module: str, started: str) -> Scoring | None:
-    """What a module's runner reports of itself now, if it does: once `init` has returned. See `follow`."""
+    """The runner's current report, if any: it reports once `init` has returned. See `follow`."""
     return next((one for one in scoring(hub, device_id, (module,)) if _is_since(one, started)), None)
 
 

@@ -15,7 +15,7 @@ from manifestgen.state import SnapshotStore
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a device had at a point in time.
+    """The state of a device at a point in time.
 
     Attributes:
         taken: when, in UTC.

@@ -1,4 +1,4 @@
-"""What an edgeHub asks of the IoT hub above it, and a hub in memory for modules that run without one."""
+"""An edgeHub's requests to its IoT hub, as a Protocol, and an in-memory hub for modules that run without one."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _ROOT: Final = Path(__file__).parent.parent.parent
 
 @dataclass(frozen=True)
 class Code:
-    """What a module runs: the files of an image with an environment that has its packages, or the sensor.
+    """The program of a module: the files of an image with an environment for its packages, or the sensor.
 
     Attributes:
         root: where the image's files are, as below `/`; None for the sensor.
@@ -156,6 +156,6 @@ class EdgeDevice:
         return Program((str(code.python), "-m", "manifestgen.edge.sensor"), environ, scratch)
 
     def _variables(self, module: str, generation: str) -> dict[str, str]:
-        """What IoT Edge sets, and the port of edgeHub, which is not 8883 here."""
+        """The variables that IoT Edge sets, and edgeHub's port, which is not 8883 here."""
         given = self.identity.environment(module, generation, self._workloads[module].uri)
         return {**given, "RUNNER_PORT": str(self.hub.port)}

@@ -12,7 +12,7 @@ from typing import Final
 from manifestgen.edge.authority import Authority
 
 _KEY_BYTES: Final = 32
-# The workload API that modules are told to use; it answers to every version since 2018-06-28.
+# The workload API version given to modules; it accepts every version since 2018-06-28.
 _API_VERSION: Final = "2022-08-03"
 
 
@@ -22,8 +22,8 @@ class Identity:
 
     Attributes:
         hub: the IoT hub's host name.
-        device: the device's id.
-        gateway: the name that modules connect to; it stands in edgeHub's certificate.
+        device: the device ID.
+        gateway: the name that modules connect to; it is in edgeHub's certificate.
         authority: issues that certificate, and is what modules trust.
     """
 

@@ -63,7 +63,7 @@ class Message:
 
     @property
     def source(self) -> str:
-        """What a route's FROM is compared with."""
+        """The source that a route's FROM is compared with."""
         if self.system.get(TYPE) == TWIN_CHANGE:
             return "/twinChangeNotifications"
         if not self.module:

@@ -48,7 +48,7 @@ _TIME_SPAN: Final = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{1,2}):(\d{1,2})(\.\d+
 
 @dataclass(frozen=True)
 class Simulation:
-    """What is simulated: the machine's range of temperature (°C) and pressure, and the air around it."""
+    """The simulation: the machine's range of temperature (°C) and pressure, and the air around it."""
 
     temperature: tuple[float, float] = (21.0, 100.0)
     pressure: tuple[float, float] = (1.0, 10.0)

@@ -33,7 +33,7 @@ def check_login(identity: Identity, client: str, user: str, password: str, now: 
     """Who logs in with a client ID, a user name and a token.
 
     Raises:
-        Refused: nobody, or the token does not prove it.
+        Refused: there is no identity, or the token does not prove it.
     """
     module = _module(identity, client, user)
     if identity.key(module) is None:

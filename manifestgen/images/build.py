@@ -32,7 +32,7 @@ from manifestgen.images.existing import identify, is_gone, is_of, registered
 from manifestgen.images.ingredients import Ingredients
 from manifestgen.images.sizes import Transfer, described
 from manifestgen.project.builders import entry_of, platforms_of
-from manifestgen.project.fit import look_at_lock
+from manifestgen.project.fit import check_lock
 from manifestgen.project.inputs import input_hashes, inputs_hash
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, path_of, read, workspace_name, write
@@ -118,7 +118,7 @@ def prepare(
     if project.image is None or not project.builds:
         raise ValueError("the project builds no image")
     if locked:
-        look_at_lock(project, locked=True)
+        check_lock(project, locked=True)
     run = _Preparation(project, project.image, services, rebuild, locked, first, before_build, patience, report)
     try:
         return run.prepared()

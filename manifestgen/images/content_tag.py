@@ -22,7 +22,7 @@ _NOT_REACHED = (Trouble.UNKNOWN_HOST, Trouble.UNREACHABLE)
 
 @dataclass(frozen=True)
 class Found:
-    """What the registry has of these inputs.
+    """The registry's image of the same inputs.
 
     Attributes:
         label: tag for a build, which nothing has yet as far as is known.
@@ -56,7 +56,7 @@ def target_host(image: Image, services: Services) -> str | None:
 def look_up(image: Image, inputs: str, services: Services, report: Callable[[str], None]) -> Found:
     """Ask the registry that the builder pushes to for the image of these inputs.
 
-    A registry that cannot be asked may have it, so the build then gets a tag of its own.
+    A registry that cannot be reached may have it, so the build gets another tag.
 
     Args:
         image: section of the project file.

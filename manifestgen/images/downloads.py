@@ -1,4 +1,4 @@
-"""What a device downloads when its modules get other images: the layers that their former images do not have."""
+"""Computes a device's download for new images of its modules: the layers that their previous images lack."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ _WORKERS = 16
 
 @dataclass(frozen=True)
 class Download:
-    """What a device downloads of a new image.
+    """A device's download of a new image.
 
     Attributes:
         image: as the manifest names it.
         modules: that are to run it, and do not yet.
         platform: of the device.
-        former: the images that the device has for these modules.
+        previous: the images that the device has for these modules.
         size: compressed bytes of the whole image; None if its registry could not be asked.
         pulled: of which the device downloads this many; None if that is not known.
         layers: how many the image has.
-        reused: how many of them the former images have too.
+        reused: how many of them the previous images have too.
         trouble: why something is not known; empty if all is.
     """
 
     image: str
     modules: tuple[str, ...]
     platform: Platform
-    former: tuple[str, ...] = ()
+    previous: tuple[str, ...] = ()
     size: int | None = None
     pulled: int | None = None
     layers: int = 0
@@ -47,7 +47,7 @@ class Download:
 def downloads(
     before: Manifest, after: Manifest, distribution: Distribution, platform: Platform
 ) -> tuple[Download, ...]:
-    """What a device downloads that goes from one manifest to another.
+    """A device's downloads for the change from one manifest to another.
 
     Args:
         before: what it has now, with its registry credentials.
@@ -65,16 +65,16 @@ def downloads(
             changed.setdefault(image, []).append(name)
     if not changed:
         return ()
-    former = {
+    previous = {
         image: tuple(dict.fromkeys(there[name] for name in names if name in there)) for image, names in changed.items()
     }
     asked = {image: after.credentials() for image in changed}
-    for images in former.values():
+    for images in previous.values():
         asked |= {image: before.credentials() for image in images if image not in asked}
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="downloads") as pool:
         contents = pool.map(lambda image: _contents(image, asked[image], distribution, platform), asked)
         found = dict(zip(asked, contents, strict=True))
-    return tuple(_download(image, tuple(names), platform, former[image], found) for image, names in changed.items())
+    return tuple(_download(image, tuple(names), platform, previous[image], found) for image, names in changed.items())
 
 
 def _images(manifest: Manifest) -> dict[str, str]:
@@ -96,22 +96,22 @@ def _download(
     image: str,
     modules: tuple[str, ...],
     platform: Platform,
-    former: tuple[str, ...],
+    previous: tuple[str, ...],
     found: Mapping[str, ImageContents | ManifestgenError],
 ) -> Download:
     now = found[image]
     if isinstance(now, ManifestgenError):
-        return Download(image, modules, platform, former, trouble=now.what)
-    there = list(_known(former, found))
+        return Download(image, modules, platform, previous, trouble=now.what)
+    there = list(_known(previous, found))
     # An image that is gone from its registry may still be on the device: what it shares is not known then.
-    gone = next((one for one in former if isinstance(found[one], ManifestgenError)), None)
+    gone = next((one for one in previous if isinstance(found[one], ManifestgenError)), None)
     parts = {part.digest: part.size for part in (now.config, *now.layers)}
     has = {part.digest for one in there for part in (one.config, *one.layers)}
     return Download(
         image,
         modules,
         platform,
-        former,
+        previous,
         now.size,
         None if gone else sum(size for digest, size in parts.items() if digest not in has),
         len(now.layers),

@@ -1,4 +1,4 @@
-"""What there is already of a project's model and image; asks and changes nothing."""
+"""Looks up a project's existing model and image; changes nothing."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NOWHERE = "image-that-is-not-built-yet:0"
 
 @dataclass(frozen=True)
 class Forecast:
-    """What `build.prepare` would do.
+    """A forecast of `build.prepare`.
 
     Attributes:
-        image: that it would give; if it would be built, the reference stands for it.
+        image: the resulting reference; a stand-in if the image would be built.
         registers: name of the model that would be registered; None if none would.
         builds: whether an image would be built.
         words: the same in a sentence.
@@ -108,7 +108,7 @@ def stand_in(project: Project, services: Services, inputs: str = "0" * 64) -> st
 
 
 def stand_in_values(project: Project) -> dict[str, Any]:
-    """What a template can use besides the images once there are: the versions of the models."""
+    """More values for a template, known before the images: the versions of the models."""
     found = {
         module.name: {"model": {"version": module.model.version or 1}} for module in project.modules if module.model
     }

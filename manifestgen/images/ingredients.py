@@ -1,4 +1,4 @@
-"""What a project's image is built from: a build context, or nothing where the builder needs none."""
+"""The inputs of a project's image: a build context, or nothing if the builder needs none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _downloading: Final = threading.Lock()
 
 @dataclass(frozen=True)
 class Ingredients:
-    """What an image is built from, as far as it is known.
+    """The inputs of an image, as far as they are known.
 
     Attributes:
         recipe: what goes into the context; None for a builder without one.

@@ -111,7 +111,7 @@ class LocalBuilder:
         """See `Builder.start`."""
         if request.context is None:
             raise ValueError("the builder local builds from a context")
-        # What a killed run has left, logins among it. Only one run at a time has the project.
+        # Remains of a killed run, including logins. Only one run at a time locks the project.
         for left in work_folder(self._project.root).glob(f"build.{self._project.module.name}.*"):
             shutil.rmtree(left, ignore_errors=True)
         running = _Running(request)
@@ -194,7 +194,7 @@ class LocalBuilder:
             try:
                 return digest_of(request.reference, self._services)
             except ManifestgenError:
-                return None  # whoever may push need not be allowed to ask
+                return None  # permission to push does not imply permission to read
 
         return Job(context, request.reference, request.platforms, folder, auth, insecure, pushed)
 

@@ -9,7 +9,7 @@ from manifestgen.manifest.credentials import RegistryCredential, match
 
 
 def login_for(credentials: Mapping[str, RegistryCredential], image: str) -> Credential | None:
-    """What edgeAgent would pull an image with; None if it would pull without a login.
+    """The credential with which edgeAgent would pull an image; None if it would pull without a login.
 
     Args:
         credentials: of the manifest, by their keys.

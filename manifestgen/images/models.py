@@ -29,8 +29,8 @@ def models_of(
 ) -> dict[str, LockedModel]:
     """The models in a device's images, by image.
 
-    What the lock file has is not asked for; without an image to ask for, neither is the hub. A registry that cannot be
-    asked is passed over.
+    Images in the lock file are not looked up; without an image to look up, the hub is not asked either. A registry that
+    cannot be asked is passed over.
 
     Args:
         images: as the device's desired properties name them.

@@ -31,7 +31,7 @@ _NEAREST: Final = 3
 _MISSING: Final = (Trouble.TAG_NOT_FOUND, Trouble.DIGEST_NOT_FOUND)
 _LOOPBACK: Final = ("localhost", "127.0.0.1")
 _HUB_SPELLINGS: Final = ("index.docker.io", "registry-1.docker.io", "docker.io", "hub.docker.com")
-# What the network between this machine and a registry does; a device may be in another network.
+# Problems of the network between this machine and a registry; a device may be in another network.
 _NOT_REACHED: Final = frozenset(
     {Trouble.UNKNOWN_HOST, Trouble.UNREACHABLE, Trouble.NOT_TRUSTED, Trouble.NOT_TLS, Trouble.TIMEOUT}
 )
@@ -234,7 +234,7 @@ def _explained(
     *,
     layered: bool,
 ) -> tuple[str, str]:
-    """What is wrong and how to fix it, in terms of the manifest if its credential is wrong."""
+    """The problem and its fix, in terms of the manifest if its credential is wrong."""
     host = registry_host(image)
     if error.trouble is Trouble.LOGIN_REQUIRED and entry is None:
         near = _likely_credential(idle, host)

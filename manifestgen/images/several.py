@@ -128,7 +128,7 @@ class _Run:
 
 
 def _interrupted(running: Sequence[Future[Prepared]]) -> Interrupted:
-    """What the first build that Ctrl-C has ended says; one that was not ended was done, or had not begun."""
+    """The message of the first build that Ctrl-C interrupted; other builds were done, or had not begun."""
     errors = [one.exception() for one in running if not one.cancelled()]
     said = next((error for error in errors if isinstance(error, Interrupted)), None)
     fix = "run the same command again: it resumes"

@@ -1,4 +1,4 @@
-"""What of an image its registry has: platforms, sizes, and what a device that has another image must pull."""
+"""Reads an image's platforms and sizes from its registry, and computes a device's download."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from manifestgen.project.sections import Image
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a device pulls of an image.
+    """A device's download of an image.
 
     Attributes:
         size: bytes, if it has none of its layers.
-        after: bytes, if it has the former image; None if there is no former image, or it is gone.
-        reused: how many layers the former image has too.
+        after: bytes, if it has the previous image; None if there is no previous image, or it is gone.
+        reused: how many layers the previous image has too.
         layers: how many there are.
     """
 
@@ -33,13 +33,13 @@ class Transfer:
 
 
 def described(
-    lock: Lock, former: Lock | None, image: Image, services: Services, report: Callable[[str], None]
+    lock: Lock, previous: Lock | None, image: Image, services: Services, report: Callable[[str], None]
 ) -> tuple[Lock, dict[str, Transfer]]:
     """A lock with the platforms and sizes of its image, and what a device pulls of it, by platform.
 
     Args:
         lock: of an image that is in its registry.
-        former: lock of the image that devices may have; None for none.
+        previous: lock of the image that devices may have; None for none.
         report: is called if the registry cannot be asked; the sizes are then unknown.
     """
     if not builds_from_context(image) or lock.digest is None:
@@ -51,9 +51,9 @@ def described(
         report(f"could not read the size of {lock.image}: {error}")
         return lock, {}
     before: Mapping[str, ImageContents] = {}
-    if former is not None and former.digest not in (None, lock.digest):
+    if previous is not None and previous.digest not in (None, lock.digest):
         try:
-            before = contents(former.pinned or former.image, former.platforms, services)
+            before = contents(previous.pinned or previous.image, previous.platforms, services)
         except ManifestgenError:
             before = {}  # deleted, or in a registry that is gone
     sizes = {platform: one.size for platform, one in now.items()}
@@ -62,7 +62,7 @@ def described(
 
 
 def contents(image: str, platforms: tuple[str, ...], services: Services) -> dict[str, ImageContents]:
-    """What an image consists of, by platform."""
+    """The contents of an image, by platform."""
     host = locate(image).host
     login = services.credentials({host: frozenset()}).get(host)
     credential = Credential(host, login.username, login.password) if login is not None else None
@@ -76,4 +76,4 @@ def _transfer(now: ImageContents, before: ImageContents | None) -> Transfer:
         return Transfer(now.size, None, 0, len(now.layers))
     there = {layer.digest for layer in before.layers}
     reused = sum(layer.digest in there for layer in now.layers)
-    return Transfer(now.size, now.pulled_after(before), reused, len(now.layers))
+    return Transfer(now.size, now.bytes_to_pull(before), reused, len(now.layers))

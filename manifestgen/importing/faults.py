@@ -10,7 +10,7 @@ from manifestgen.manifest.document import of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.solution.json_file import JsonFile
 
-# The project writes these anew, from the logins of its own.
+# The project writes these from its own logins.
 _WRITTEN_ANEW: Final = "/registryCredentials"
 
 

@@ -100,7 +100,7 @@ def images_of(
 
 
 def _part(image: dict[str, Any], name: str, others: Sequence[Entry], use: _Use, notes: Notes) -> None:
-    """Give an image a repository of its own: the tool parts images by their tags, and manifestgen by repositories."""
+    """Give an image its own repository: the tool tells images apart by tag, manifestgen by repository."""
     place = ("registry", "name")
     if "name" not in image or all(
         [other.image.get(key) for key in place] != [image[key] for key in place] for other in others

@@ -1,4 +1,4 @@
-"""What an import says: what has to be supplied, what was not carried over, and what is wrong in the source itself."""
+"""The items in an import's report: values to supply, parts not carried over, mistakes in the source."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class Notes:
 
     @property
     def supplied(self) -> tuple[Item, ...]:
-        """What the user has to supply."""
+        """A value to supply."""
         return tuple(self._supply.values())
 
     @property
     def lost(self) -> tuple[Item, ...]:
-        """What was not carried over."""
+        """A part that was not carried over."""
         return tuple(self._lost)
 
     @property
     def wrong(self) -> tuple[Item, ...]:
-        """What the user has to correct."""
+        """A mistake to correct."""
         return tuple(self._wrong)

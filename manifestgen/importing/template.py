@@ -297,7 +297,7 @@ def _of_variables(pointer: str, text: str) -> Iterator[str]:
 
 
 def _literal_parts(text: str) -> Iterator[str]:
-    """What of a secret text is a secret in itself: of one with placeholders, the parts without."""
+    """The secret parts of a secret text: if it has placeholders, the parts between them."""
     if "$" not in text:
         yield text
         return

@@ -64,7 +64,7 @@ def _env_files(solution: Solution) -> Iterator[tuple[str, Path]]:
 
 
 def patch(base: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """What merged over `base` gives `wanted`, as JSON Merge Patch does (RFC 7396): null removes."""
+    """The JSON Merge Patch (RFC 7396) from `base` to `wanted`: null removes."""
     changes: dict[str, Any] = {key: None for key in base if key not in wanted}
     for key, value in wanted.items():
         before = base.get(key)

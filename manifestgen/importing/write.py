@@ -8,11 +8,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from manifestgen.errors import InputError, os_reason
-from manifestgen.files import PUBLIC, is_special, write_atomic
+from manifestgen.files import PUBLIC, encoded, is_special, write_atomic
 
 
 class Written(Struct, frozen=True):
-    """What was done.
+    """The result of writing.
 
     Attributes:
         files: that were written.
@@ -35,7 +35,7 @@ def write_all(files: Mapping[Path, str], *, force: bool, mode: int = PUBLIC) -> 
         InputError: a file is there with other content, or cannot be written; then none is.
     """
     before = {path: _content(path) for path in files}
-    unchanged = tuple(path for path, text in files.items() if before[path] == text.encode())
+    unchanged = tuple(path for path, text in files.items() if before[path] == encoded(text))
     changed = [path for path in files if path not in unchanged]
     there = [str(path) for path in changed if before[path] is not None]
     if there and not force:

@@ -1,12 +1,13 @@
 """createOptions as edgeAgent reads them: Docker's parameters for creating a container, with edgeAgent's own types.
 
-What has another type than here makes edgeAgent refuse the whole manifest; keys that it does not know it passes on to
-Docker, which ignores them where they do not belong. Source: the classes in Agent.Docker/models; the names of keys that
+A value of another type makes edgeAgent reject the whole manifest. It passes unknown keys on to Docker, which ignores
+misplaced ones. Source: the classes in Agent.Docker/models; the names of keys that
 only Docker knows are those of the Engine API 1.41 (`POST /containers/create`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Final
@@ -14,24 +15,26 @@ from typing import Any, ClassVar, Final
 from msgspec import Struct, field
 
 from manifestgen.manifest import newtonsoft
-from manifestgen.manifest.reading import INT64, enum_member, integer, is_blank, is_null
+from manifestgen.manifest.reading import INT64, enum_number, is_blank, is_null, rounded
 from manifestgen.manifest.value import Value
 
 
 class Shape(Struct, frozen=True, dict=True):
-    """What a value must be.
+    """The expected type of a value.
 
     Attributes:
         kind: text, integer, boolean, list, map, object, or one of `names`.
         item: of a list or a map.
         keys: of an object, by their names as Docker writes them.
         nullable: whether null is taken.
+        limits: of an integer, the smallest and the largest.
     """
 
     kind: str
     item: Shape | None = None
     keys: dict[str, Shape] = {}
     nullable: bool = True
+    limits: tuple[int, int] = INT64
 
     @cached_property
     def lower(self) -> dict[str, str]:
@@ -42,9 +45,12 @@ class Shape(Struct, frozen=True, dict=True):
 _TEXT: Final = Shape("text")
 _LONG: Final = Shape("integer", nullable=False)
 _LONG_OR_NULL: Final = Shape("integer")
+_ULONG: Final = Shape("integer", nullable=False, limits=(0, 2**64 - 1))
+_USHORT: Final = Shape("integer", nullable=False, limits=(0, 2**16 - 1))
 _BOOL: Final = Shape("boolean", nullable=False)
 _BOOL_OR_NULL: Final = Shape("boolean")
-_ANY_OBJECT: Final = Shape("object")
+# Docker.DotNet's EmptyStruct, which is a value type: it takes no null.
+_EMPTY_OBJECT: Final = Shape("object", nullable=False)
 
 
 def _list(item: Shape) -> Shape:
@@ -59,7 +65,7 @@ def _object(**keys: Shape) -> Shape:
     return Shape("object", keys=keys)
 
 
-_RATE: Final = _list(_object(Path=_TEXT, Rate=_LONG))
+_RATE: Final = _list(_object(Path=_TEXT, Rate=_ULONG))
 
 HOST_CONFIG: Final = _object(
     Binds=_list(_TEXT),
@@ -76,8 +82,8 @@ HOST_CONFIG: Final = _object(
     BlkioDeviceReadIOps=_RATE,
     BlkioDeviceWriteBps=_RATE,
     BlkioDeviceReadBps=_RATE,
-    BlkioWeightDevice=_list(_object(Path=_TEXT, Weight=_LONG)),
-    BlkioWeight=_LONG,
+    BlkioWeightDevice=_list(_object(Path=_TEXT, Weight=_USHORT)),
+    BlkioWeight=_USHORT,
     CgroupParent=_TEXT,
     NanoCpus=_LONG,
     Memory=_LONG,
@@ -96,10 +102,10 @@ HOST_CONFIG: Final = _object(
     Ulimits=_list(_object(Name=_TEXT, Hard=_LONG, Soft=_LONG)),
     CpuCount=_LONG,
     CpuPercent=_LONG,
-    IOMaximumIOps=_LONG,
-    IOMaximumBandwidth=_LONG,
+    IOMaximumIOps=_ULONG,
+    IOMaximumBandwidth=_ULONG,
     Isolation=_TEXT,
-    ConsoleSize=_list(_LONG),
+    ConsoleSize=_list(_ULONG),
     Runtime=_TEXT,
     Sysctls=_map(_TEXT),
     ContainerIDFile=_TEXT,
@@ -131,7 +137,7 @@ HOST_CONFIG: Final = _object(
 )
 CREATE: Final = _object(
     Env=_list(_TEXT),
-    ExposedPorts=_map(_ANY_OBJECT),
+    ExposedPorts=_map(_EMPTY_OBJECT),
     HostConfig=HOST_CONFIG,
     Image=_TEXT,
     Labels=_map(_TEXT),
@@ -180,7 +186,8 @@ HOST_DOCKER_ONLY: Final = frozenset(
     ]
 )
 
-_RESTART_POLICY: Final = {
+#: RestartPolicyKind.cs: the names in JSON first, then those of the program.
+RESTART_POLICY: Final = {
     "": 0,
     "no": 1,
     "always": 2,
@@ -222,7 +229,7 @@ class Options(Value, frozen=True, dict=True):
         return tuple(_published(self))
 
     def get(self, *path: str) -> Any:
-        """What is at a path of canonical keys; None if nothing is."""
+        """The value at a path of canonical keys; None if there is none."""
         value: Any = self.data
         for key in path:
             if not isinstance(value, dict):
@@ -232,7 +239,7 @@ class Options(Value, frozen=True, dict=True):
 
 
 def read(text: str) -> Options:
-    """What edgeAgent reads from the text of createOptions.
+    """The createOptions as edgeAgent parses their text.
 
     Fleets and folders repeat the same few, so that what was read is kept and shared between calls: do not change it.
     """
@@ -294,29 +301,42 @@ def _canonical(value: Any, shape: Shape, path: tuple[str, ...], problems: list[T
             problems.append(TypeProblem(path, f"must be a list, not {_seen(value)}"))
             return value
         return [_canonical(item, shape.item, (*path, str(i)), problems) for i, item in enumerate(value)]
-    if not _scalar(value, kind):
-        problems.append(TypeProblem(path, f"must be {_article(kind)}, not {_seen(value)}"))
+    if not _scalar(value, shape):
+        problems.append(TypeProblem(path, _wrong_scalar(value, shape)))
     return value
 
 
-def _scalar(value: Any, kind: str) -> bool:
+def _scalar(value: Any, shape: Shape) -> bool:
     if isinstance(value, dict | list):
         return False
-    if kind == "text":
+    if shape.kind == "text":
         return True
-    if kind == "boolean":
-        return isinstance(value, bool | int | float) or value.strip().lower() in ("true", "false")
-    if kind == "restart policy":
-        return enum_member(value, _RESTART_POLICY) is not None
-    if isinstance(value, bool):
-        return True
-    if isinstance(value, float):
-        return abs(value) < INT64[1]
-    return integer(value, INT64[0], 2**64 - 1) is not None
+    if shape.kind == "boolean":
+        return boolean(value) is not None
+    if shape.kind == "restart policy":
+        return enum_number(value, RESTART_POLICY) is not None
+    return rounded(value, *shape.limits) is not None
+
+
+def boolean(value: Any) -> bool | None:
+    """A value as edgeAgent reads it into a boolean; None where it throws."""
+    if isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return bool(value)
+
+
+def _wrong_scalar(value: Any, shape: Shape) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if shape.kind == "integer" and number and math.isfinite(value):
+        return "must be a number from {} to {}".format(*shape.limits)
+    return f"must be {_article(shape.kind)}, not {_seen(value)}"
 
 
 def _article(kind: str) -> str:
     names = {
+        "object": "an object",
         "text": "a string",
         "integer": "a number",
         "boolean": "true or false",

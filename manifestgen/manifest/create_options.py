@@ -112,7 +112,7 @@ def _text(value: Any) -> str:
     try:
         return compact(value)
     except RecursionError:
-        # Hundreds of levels: IoT Hub takes ten, so that nobody asks for the text.
+        # Hundreds of levels: IoT Hub accepts ten, so the text is never needed.
         return ""
 
 

@@ -28,7 +28,7 @@ _NO_SPAN: Final[Mapping[str, Span]] = {}
 
 
 class Kind(str, Enum):
-    """What a file turned out to be.
+    """The kind of a file.
 
     A template has a placeholder, wherever it is; one is enough, and neither the file's name nor the number matters. A
     template that has blocks is not JSON before it is rendered.
@@ -232,7 +232,7 @@ def with_data(document: Document, data: Any, *, layered: bool = False) -> Docume
 
 
 def _not_json(document: Document, error: JsonError, *, layered: bool) -> Document:
-    """What is in a text that is not JSON: with comments, commas too many, or placeholders outside strings."""
+    """Parse a text that is not JSON: with comments, trailing commas, or placeholders outside strings."""
     text = document.text
     plain = json_text.without_comments(text)
     first = json_text.first_comment(text, plain)

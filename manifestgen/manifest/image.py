@@ -16,10 +16,10 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.manifest.reading import is_blank, trim
 
-#: What edgeAgent looks for when an image names no registry host: Docker Hub's address of its first API.
+#: The address that edgeAgent uses for an image without a registry host: Docker Hub's first API.
 DOCKER_HUB: Final = "https://index.docker.io/v1/"
 
-# NestedEdgeParentUriParser.cs: what stands for the parent's host needs a port.
+# NestedEdgeParentUriParser.cs: the placeholder for the parent's host needs a port.
 _UPSTREAM: Final = r".*\$upstream:[1-9]"
 
 # Hosts whose images are pulled without logging in. Docker Hub is not among them: it holds both kinds.
@@ -82,7 +82,7 @@ class ImageReference(Struct, frozen=True, dict=True):
         """Read an image that may begin with a placeholder.
 
         Raises:
-            InputError: edgeAgent refuses it, whatever a placeholder at its beginning stands for.
+            InputError: edgeAgent rejects it, whatever the value of a placeholder at its beginning.
         """
         # DockerConfig.cs: path segments, a name without a colon, at most one tag. In `repository@sha256:…` the name is
         # `repository@sha256`; `repository:tag@sha256:…` has two colons.

@@ -1,4 +1,4 @@
-"""What is wrong with a text that is not JSON, in words that a person can use."""
+"""Readable messages for a text that is not JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LITERALS: Final[Mapping[str, str]] = {"True": "true", "False": "false", "None":
 
 
 def explain(text: str, error: json.JSONDecodeError) -> JsonError:
-    """What the scanner stumbled over, in words that a person can use."""
+    """A readable message for the scanner's error."""
     at = len(text) - len(text[error.pos :].lstrip(_BLANKS))
     message = error.msg
     if not text.strip(_BLANKS):
@@ -92,7 +92,7 @@ def trailing_comma(offset: int) -> JsonError:
 
 
 def _seen(text: str, offset: int) -> str:
-    """What stands at an offset, in words: nothing is quoted that nobody can parse, since it may be a password."""
+    """A description of the text at an offset, without quoting text that cannot be parsed: it may be a password."""
     char = text[offset]
     if char == '"':
         return "a string"

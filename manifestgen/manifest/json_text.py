@@ -38,7 +38,7 @@ class Duplicate(Struct, frozen=True):
 
 
 class Span(Struct, frozen=True, gc=False):
-    """Where a value stands.
+    """The place of a value in the text.
 
     Attributes:
         key: offset of its key's opening quote; of the value itself in a list and at the top.
@@ -53,7 +53,7 @@ def parse(text: str) -> Any:
     """The value of a JSON text; of doubled keys the last one.
 
     Raises:
-        JsonError: the text is not JSON, or too deeply nested for anybody to read.
+        JsonError: the text is not JSON, or too deeply nested.
     """
     try:
         return _FAST.decode(text)
@@ -95,7 +95,7 @@ def _blank(text: str) -> str:
 
 
 def first_comment(text: str, plain: str) -> JsonError | None:
-    """What `without_comments` took out first; None if that was nothing."""
+    """The first part that `without_comments` removed; None if nothing."""
     if plain == text:
         return None
     at = next(index for index, (one, other) in enumerate(zip(text, plain, strict=True)) if one != other)
@@ -129,7 +129,7 @@ def packed(value: Any) -> bytes | None:
 
 
 def maybe_duplicates(text: str, value: bytes | None) -> bool:
-    """Whether an object of the text may have a key twice, told by counting colons.
+    """Whether an object of the text may have a duplicate key, by counting colons.
 
     Args:
         text: JSON.
@@ -211,7 +211,7 @@ def locate(text: str, pointers: Iterable[str]) -> dict[str, Span]:
     try:
         _descend(text, start, "", wanted, found, 0)
     except RecursionError:
-        # The scanner shares the stack with whoever calls: what parsed at the top may be too deep here.
+        # The scanner shares the caller's stack: text that parses at the top may be too deep here.
         return found
     return found
 
@@ -223,7 +223,7 @@ _UNUSUAL: Final = 16384
 _BELOW: Final = None
 _Wanted = dict[str | None, Any]
 
-# Pointers are not that long, but for a file that somebody made to hurt.
+# Pointers are this long only in a malicious file.
 _DEEPEST: Final = 200
 
 

@@ -1,8 +1,8 @@
-"""A layered deployment as the manifest that it becomes on a base deployment without a fault.
+"""A layered deployment as the manifest that it becomes on a valid base deployment.
 
-A layer may set a part of a module, a route or a credential, or a single property of the runtime. What such a piece is
-worth shows in the whole: here every piece is put into a manifest in which all else is as it should be. What is wrong
-with that manifest is wrong with the piece, whatever the base.
+A layer may set a part of a module, a route or a credential, or a single property of the runtime. To judge such a
+piece, it is put into an otherwise valid manifest: any fault of that manifest is a fault of the piece, whatever the
+base.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ENTRIES: Final[tuple[tuple[Path, Mapping[str, Any]], ...]] = (
 
 
 class Completed(Struct, frozen=True):
-    """A layer in a manifest without a fault of its own.
+    """A layer in an otherwise valid manifest.
 
     Attributes:
         manifest: the whole.
@@ -53,7 +53,7 @@ class Completed(Struct, frozen=True):
     pieces: Mapping[Path, str]
 
     def in_layer(self, pointer: str) -> str | None:
-        """Where in the layer's file stands what is at a place of the whole; None if the layer does not set it."""
+        """The pointer in the layer's file for a place of the whole; None if the layer does not set it."""
         path = tuple(split(pointer))
         for length in range(len(path), 0, -1):
             piece = self.pieces.get(path[:length])

@@ -29,7 +29,7 @@ class RouteEntry(Value, frozen=True):
     Attributes:
         name: its key.
         pointer: JSON Pointer to the text, or to the object that has it.
-        text: None if there is none or it is no text.
+        text: None if it is missing or not a string.
         value: the entry as it is written, a text or an object.
     """
 
@@ -103,7 +103,7 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
 
     @property
     def entries(self) -> Mapping[str, Any]:
-        """What is set for each module twin, by its name: `$edgeAgent`, `$edgeHub` and the modules."""
+        """The content for each module twin, by name: `$edgeAgent`, `$edgeHub` and the modules."""
         entries: Mapping[str, Any] = self.content["modulesContent"]
         return entries
 
@@ -186,7 +186,7 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
             if isinstance(part.value, str):
                 yield RouteEntry(part.name, part.pointer, part.value, part.value, part.pointer)
             elif (inner := child(part, "route")) is not None:
-                # A number becomes its text, which is no route either.
+                # A number becomes a string, which is not a route either.
                 text = as_text(inner.value)
                 yield RouteEntry(part.name, inner.pointer, text, part.value, part.pointer)
             else:

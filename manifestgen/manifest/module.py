@@ -1,4 +1,4 @@
-"""A module that edgeAgent is told to run."""
+"""A module that edgeAgent should run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Module(Value, frozen=True):
-    """A module that `$edgeAgent` is told to run.
+    """A module that `$edgeAgent` should run.
 
     Attributes:
         name: its key; for the system modules `edgeAgent` and `edgeHub`.
         pointer: JSON Pointer to its object.
-        system: whether it stands under `systemModules`.
+        system: whether it is under `systemModules`.
         data: its object as given.
         settings: its `settings`, empty if there are none or they are no object.
         image: None if there is none or edgeAgent refuses it.
@@ -66,6 +66,11 @@ class Module(Value, frozen=True):
             return None
 
     @property
+    def is_edge_agent(self) -> bool:
+        """Whether it is edgeAgent, which ignores some of its properties."""
+        return self.system and self.name == "edgeAgent"
+
+    @property
     def status(self) -> Any:
         """The `status` as it is written; None if it is missing."""
         return self.get("status")
@@ -83,7 +88,7 @@ class Module(Value, frozen=True):
 
     @property
     def env(self) -> Mapping[str, Any]:
-        """Its environment as it is written, name to `{"value": …}`; empty if there is none or it is no object."""
+        """Its environment as it is written, name to `{"value": …}`; empty if it is missing or not an object."""
         env = self.get("env")
         return env if isinstance(env, dict) else _NOTHING
 

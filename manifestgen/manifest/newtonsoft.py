@@ -15,7 +15,9 @@ MAX_DEPTH: Final = 64
 
 _BLANK: Final = re.compile(r"(?:[\s\x00]|/\*.*?\*/|//[^\r\n]*)*", re.DOTALL)
 _NAME: Final = r"[\w$]+"
-_NUMBER: Final = r"[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+_NUMBER: Final = r"-?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
+# JsonTextReader.ParseReadNumber: a number that begins with 0 and has no fraction is octal.
+_OCTAL: Final = re.compile("0[0-9]+$")
 _WORDS: Final[dict[str, Any]] = {
     "true": True,
     "false": False,
@@ -178,6 +180,8 @@ def _number(text: str, offset: int) -> int | float:
     try:
         if "x" in text.lower():
             return int(text, 16)
+        if _OCTAL.match(text):
+            return int(text, 8)
         return float(text) if any(char in text for char in ".eE") else int(text)
     except ValueError:
         raise NewtonsoftError("a number is not valid", offset) from None

@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-#: What stands in a value for a placeholder that was not inside a text.
+#: Replaces a placeholder outside of strings in a value.
 FILLER: Final = "\ue000"
 
 # {{ jinja, helm }} · {% jinja %} · <%= erb %> · #{Azure DevOps}# · __TOKEN__ · __AML · %CMD% · @CMAKE@ · #SED#
@@ -34,16 +34,16 @@ _LOOSE: Final = (
     r"|<[A-Za-z][\w .:/-]*>|\{[A-Za-z_][\w.-]*\}|\[\[[^\[\]]*\w[^\[\]]*\]\]|@[A-Za-z]\w*@|%[A-Za-z]\w*%|#[A-Za-z]\w*#"
     r"|(?<!\w)__[A-Za-z]\w*"
 )
-# What the runtime, the hub and the schemas name so is not one.
+# Names of the runtime, the hub and the schemas are not placeholders.
 _LOWER_DOLLAR: Final = (
     r"|\$(?!(?:upstream|edgeAgent|edgeHub|schema|comment|description|id|version|metadata|body)\b)[A-Za-z_]\w*"
 )
 
 #: Where nothing but the value itself can stand.
 STRICT: Final = f"(?s){_SURE}{_DOLLARS}{_LOOSE}{_LOWER_DOLLAR}"
-#: In a text that somebody else reads.
+#: In a text that another program interprets.
 FREE: Final = rf"(?s){_SURE}{_DOLLARS}|\A\s*(?:{(_LOOSE + _LOWER_DOLLAR)[1:]})\s*\Z"
-#: In a key that somebody else reads.
+#: In a key that another program interprets.
 KEY: Final = rf"(?s){_SURE}{_DOLLARS}|\A(?:{_LOOSE[1:]})\Z"
 #: A text that is nothing else, such as a generated password.
 WHOLE: Final = rf"(?s)\A\s*(?:{_SURE}{_DOLLARS}{_LOOSE}{_LOWER_DOLLAR})\s*\Z"
@@ -52,9 +52,9 @@ ROUTE: Final = (
     rf"(?s){_SURE}{_DOLLARS}|<[A-Za-z][\w.-]*>|\{{[A-Za-z_][\w.-]*\}}|\[\[[^\[\]]*\w[^\[\]]*\]\]|@[A-Za-z]\w*@"
     rf"|#[A-Za-z]\w*#|(?<!\w)__[A-Za-z]\w*|\A\s*\$(?!upstream|edge)[A-Za-z_]\w*\s*\Z"
 )
-#: In what a shell reads, which has dollars of its own.
+#: In a shell command, which has its own dollars.
 SHELL: Final = f"(?s){_SURE}"
-#: In what Docker reads as a template of its own, such as a log's tag.
+#: In a text that Docker reads as a template, such as a log's tag.
 DOCKER: Final = r"(?s)(?!\{\{\s*\.)(?:" + f"{_SURE}{_DOLLARS})"
 #: In the section `mqttBroker`, which had variables.
 BROKER: Final = r"(?s)(?!\{\{(?:iot|mqtt):)(?:" + f"{_SURE}{_DOLLARS})"
@@ -66,12 +66,15 @@ _BARE: Final = (
 )
 _STRING: Final = r'"(?:[^"\\\n]|\\.)*"'
 
+#: A part of every placeholder of any style; quick to look for, and in few texts.
+MARKS: Final = rf"[$<{{#%@\[{FILLER}]|__|[EL]_[MTW]"
+
 #: A user name or password that `render` left open, and `apply` fills in.
 OURS: Final = r"\$\{(ACR_(?:USERNAME|PASSWORD)_[A-Z0-9_]+)\}"
 
 
 class Styles(Struct, frozen=True):
-    """What a project says about placeholders: two regular expressions, empty if it says nothing.
+    """A project's placeholder styles: two regular expressions, empty by default.
 
     Attributes:
         more: a placeholder of a style that is not known by default.
@@ -82,7 +85,7 @@ class Styles(Struct, frozen=True):
     literal: str = ""
 
 
-#: Of nobody in particular.
+#: Without a project.
 USUAL: Final = Styles()
 
 
@@ -93,7 +96,7 @@ def possible(json: bytes) -> bool:
         return True
     at = json.find(b"$")
     while at >= 0:
-        if not json.startswith((b"$upstream", b"$edge"), at):
+        if not json.startswith((b"$upstream", b"$edge", b"$body."), at):
             return True
         at = json.find(b"$", at + 1)
     if b"[[" in json or (b"__" in json and re.search(rb"__[A-Za-z]", json)):
@@ -101,6 +104,14 @@ def possible(json: bytes) -> bool:
     if b"REPLACE_" in json or b"CHANGE_" in json or b"FILL_" in json:
         return True
     return re.search(rb"\{[A-Za-z_{]", json) is not None
+
+
+def is_one(text: str) -> bool:
+    """Whether a text is a placeholder and nothing else, as in place of a password."""
+    # First what `render` itself writes: the pattern of all styles is long to compile.
+    if re.fullmatch(OURS, text):
+        return True
+    return re.search(MARKS, text) is not None and re.search(WHOLE, text) is not None
 
 
 def fill(text: str, pattern: str = "") -> str | None:

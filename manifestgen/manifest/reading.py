@@ -7,7 +7,9 @@ functions, so that the habits are written down once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 # Char.IsWhiteSpace of .NET. Python's str.isspace also counts U+001C to U+001F, which .NET does not.
@@ -39,7 +41,7 @@ def key_of(data: Mapping[str, Any], name: str) -> str | None:
 
 
 def get(data: Mapping[str, Any], name: str) -> Any:
-    """What the runtime finds under `name`; None if it is missing or null."""
+    """The value that the runtime finds for `name`; None if it is missing or null."""
     key = key_of(data, name)
     return None if key is None else data[key]
 
@@ -54,46 +56,75 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
-        return "True" if value else "False"
-    if isinstance(value, int | float):
-        return repr(value)
-    return None
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float_text(value)
+    return repr(value) if isinstance(value, int) else None
+
+
+def _float_text(value: float) -> str:
+    """A number as .NET writes it: as short as Python's, but with an exponent from 1E+15 on, and below 1E-05."""
+    if not math.isfinite(value):
+        return {"inf": "Infinity", "-inf": "-Infinity"}.get(repr(value), "NaN")
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    power = len(digits) + int(exponent) - 1
+    if not digits[0] or _SMALLEST_POWER <= power < _LARGEST_POWER:
+        text = format(Decimal(repr(value)), "f")
+        return text if "." in text else f"{text}.0"
+    first, *rest = map(str, digits)
+    mantissa = f"{first}.{''.join(rest)}" if rest else first
+    return f"{'-' * sign}{mantissa}E{power:+03d}"
+
+
+_SMALLEST_POWER: Final = -4
+_LARGEST_POWER: Final = 15
 
 
 def enum_member(value: Any, members: Mapping[str, int]) -> str | None:
     """The member of an enumeration that Newtonsoft.Json reads from a value; None where it refuses the value.
+
+    A number without a name it takes, too, see `enum_number`; the runtime itself refuses that in most places.
+
+    Args:
+        value: any JSON value.
+        members: names to numbers; a member's name in JSON comes before the one in the program.
+    """
+    if isinstance(value, str) and value in members:
+        return value
+    number = enum_number(value, members)
+    return next((name for name, member in members.items() if member == number), None)
+
+
+def enum_number(value: Any, members: Mapping[str, int]) -> int | None:
+    """The number of the member that Newtonsoft.Json reads from a value, with or without a name; None where it throws.
 
     Names count in any case, without blanks around them, and so do numbers and several names with commas between, whose
     numbers are joined bit by bit.
 
     Args:
         value: any JSON value.
-        members: names to numbers; a member's name in JSON comes before the one in the program.
+        members: names to numbers.
     """
     if isinstance(value, str):
         if value in members:
-            return value
+            return members[value]
         text = trim(value)
         if not text:
             return None
-        number = 0
         if text[0].isdigit() or text[0] in "+-":
             try:
-                number = int(text)
+                return int(text)
             except ValueError:
                 return None
-        else:
-            lower = {name.lower(): member for name, member in members.items()}
-            for word in text.split(","):
-                member = lower.get(trim(word).lower())
-                if member is None:
-                    return None
-                number |= member
-    elif isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    else:
-        return None
-    return next((name for name, member in members.items() if member == number), None)
+        number = 0
+        lower = {name.lower(): member for name, member in members.items()}
+        for word in text.split(","):
+            member = lower.get(trim(word).lower())
+            if member is None:
+                return None
+            number |= member
+        return number
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def integer(value: Any, low: int, high: int) -> int | None:
@@ -115,6 +146,16 @@ def integer(value: Any, low: int, high: int) -> int | None:
     if not isinstance(value, int):
         return None
     return value if low <= value <= high else None
+
+
+def rounded(value: Any, low: int, high: int) -> int | None:
+    """A number as Newtonsoft.Json converts it to a `uint`, `long` or the like; None where it throws.
+
+    A fraction is rounded half to even, and true is 1. Only an `int` is read in another way, see `integer`.
+    """
+    if isinstance(value, float):
+        value = round(value) if math.isfinite(value) else None
+    return integer(int(value) if isinstance(value, bool) else value, low, high)
 
 
 UINT32: Final = (0, 2**32 - 1)

@@ -1,8 +1,8 @@
-"""Which variables, of a `.env`, of the environment or of a template, hold a secret.
+"""Decides which variables, of a `.env`, of the environment or of a template, are secrets.
 
-What `secret_text` takes for one in a manifest always counts. Here more does, because a mistake in one direction costs
-a variable that has to be set by hand, in the other a secret in a file that is committed: everything that is named like
-a secret, contains one, or looks like a random key.
+Everything that `secret_text` treats as a secret in a manifest is one, and more: everything that is named like a secret,
+contains one, or looks like a random key. A false positive costs a variable that has to be set by hand, a false negative
+a secret in a committed file.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _GUID: Final = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 
 def holds_secret(name: str, value: str) -> bool:
-    """Whether a variable of a `.env` of this name and value holds a secret, as far as can be told."""
+    """Whether a variable of a `.env` looks like a secret, by its name and value."""
     return _holds(name, value, _NAME)
 
 
 def is_written_secret(name: str, value: str) -> bool:
-    """Whether a variable that a template itself sets to a value holds a secret, as far as can be told."""
+    """Whether a variable that a template itself sets looks like a secret, by its name and value."""
     return re.search(r"[${]", value) is None and _holds(name, value, _PLAIN_NAME)
 
 

@@ -1,7 +1,7 @@
-"""Secrets that stand in a manifest in clear text: which texts they are, and lines of the file without them.
+"""Finds secrets in clear text in a manifest, and hides them in lines of the file.
 
-What is a secret is told by the name of its key and by its own looks, wherever it stands and whatever shape the parts
-around it have: a manifest that is shown with a mistake in it is malformed more often than not.
+A secret is recognized by the name of its key and by its form, anywhere in the file and in malformed parts too: a
+manifest that is shown because of a mistake is often malformed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.placeholder import FREE, WHOLE
+from manifestgen.manifest.placeholder import FREE, is_one
 
 _NAME: Final = (
     r"(?i)passw(or)?(d|t)|pwd\s*$|secret|api_?key|access_?key|account_?key|shared_?key|private_?key|"
@@ -74,10 +74,8 @@ def secret_texts(manifest: Manifest) -> list[str]:
     """
     found: set[str] = set()
     _collect(manifest.data if manifest.data is not None else manifest.content, found)
-    # What was JSON within JSON may hold what is written in the text around it, too.
-    return sorted(
-        (text for text in found if len(text) >= _SHORTEST and re.search(WHOLE, text) is None), key=len, reverse=True
-    )
+    # A value from JSON within JSON may also occur in the text around it.
+    return sorted((text for text in found if len(text) >= _SHORTEST and not is_one(text)), key=len, reverse=True)
 
 
 # How a value is looked at: for secrets in it; as one, with all that is in it; as part of registryCredentials.
@@ -124,7 +122,7 @@ def _collect(data: Any, found: set[str]) -> None:
 
 
 def _others(entries: dict[str, Any], found: set[str], *, named: bool) -> dict[str, Any]:
-    """What is not a module, or a module's twin, where these belong; those are looked through.
+    """Values in place of a module or a module's twin; they are searched for secrets.
 
     Args:
         named: whether the keys are names and say nothing about what is below them.
@@ -175,12 +173,16 @@ def _pair_of(value: dict[str, Any]) -> bool:
 
 @lru_cache(maxsize=4096)
 def _role(key: str) -> int:
-    """What a key says about what is below it."""
+    """The effect of a key on the values below it."""
     lower = key.strip().lower()
     if "createoptions" in lower:
         return _OPTIONS
-    if lower == "registrycredentials":
-        return _ENTRIES
+    if "registrycredentials" in lower:
+        # A layer's key is a path: properties.desired.runtime.settings.registryCredentials.NAME
+        *_, above, last = ["", *lower.split(".")]
+        if "registrycredentials" in (above, last):
+            return _ENTRIES
+        lower = last
     if lower in ("address", "username"):
         return _PUBLIC
     if "=" in key or "://" in key:

@@ -47,7 +47,7 @@ class Section(Struct, frozen=True, dict=True):
         return next((part for path, part in self.pieces if not path), None)
 
     def find(self, *path: str) -> Part | None:
-        """What is at a path, looked up as the runtime does: whatever the case of the names. None if nothing is."""
+        """The value at a path, looked up as by the runtime, ignoring case. None if there is none."""
         for at, part in self.pieces:
             if path[: len(at)] != at:
                 continue
@@ -65,7 +65,7 @@ class Section(Struct, frozen=True, dict=True):
         return {}
 
     def children(self, *path: str) -> tuple[Part, ...]:
-        """What is in the object at a path, from whichever piece sets it."""
+        """The content of the object at a path, from all pieces that set it."""
         # Every other rule looks at the same few objects.
         known = self._known.get(path)
         if known is None:
@@ -97,7 +97,7 @@ class Section(Struct, frozen=True, dict=True):
 
 
 def child(part: Part | None, name: str) -> Part | None:
-    """What the runtime finds under `name` in an object; None if there is no such key, or no object."""
+    """The value that the runtime finds for `name` in an object; None without the key or the object."""
     if part is None or not isinstance(part.value, dict):
         return None
     key = key_of(part.value, name)

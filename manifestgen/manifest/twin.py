@@ -1,4 +1,4 @@
-"""What IoT Hub takes as the desired properties of a module twin.
+"""The limits of IoT Hub for the desired properties of a module twin.
 
 Limits from Microsoft's page on device twins ("Tags and properties format", "Device twin size") and from the hub's own
 error messages as users quote them. Everything here walks without recursion: a value may be nested as deep as memory
@@ -31,7 +31,8 @@ _NUMBER_BYTES: Final = 8
 _BOOLEAN_BYTES: Final = 4
 
 _CONTROL: Final = "[\x00-\x1f\x7f-\x9f]"
-_FORBIDDEN_IN_KEY: Final = "[.$ \x00-\x1f\x7f-\x9f]"
+#: Characters that a key of a twin must not contain.
+FORBIDDEN_IN_KEY: Final = "[.$ \x00-\x1f\x7f-\x9f]"
 
 
 class TwinViolation(Struct, frozen=True):
@@ -50,7 +51,7 @@ class TwinViolation(Struct, frozen=True):
 
 
 class Shape(Struct, frozen=True):
-    """What a quick look at a value found.
+    """The result of a quick scan of a value.
 
     Attributes:
         numbers: how many numbers, booleans included.
@@ -66,6 +67,7 @@ def shape(value: Any) -> Shape:
     numbers = 0
     suspicious = False
     dicts: list[dict[str, Any]] = []
+    around = 0
     level: list[Any] = [value]
     depth = 0
     while level:
@@ -92,16 +94,19 @@ def shape(value: Any) -> Shape:
                     if kind is int and not MIN_INTEGER <= item <= MAX_INTEGER:
                         suspicious = True
         level = below
+        if depth < _ENVELOPE_DEPTH:
+            around = len(dicts)
     suspicious = suspicious or depth > MAX_DEPTH + _ENVELOPE_DEPTH
-    return Shape(numbers, suspicious or _odd(set().union(*dicts) - _ENVELOPE))
+    keys = (set().union(*dicts[:around]) - _ENVELOPE).union(*dicts[around:])
+    return Shape(numbers, suspicious or _odd(keys))
 
 
 def _odd(keys: set[str]) -> bool:
     """Whether one of the keys may be refused; looks at all of them at once."""
-    return re.search(_FORBIDDEN_IN_KEY, "-".join(keys)) is not None or max(map(len, keys), default=0) > _SHORT_KEY
+    return re.search(FORBIDDEN_IN_KEY, "-".join(keys)) is not None or max(map(len, keys), default=0) > _SHORT_KEY
 
 
-# A manifest has these around the desired properties of a twin.
+# A manifest has these around the desired properties of a twin, and there alone they are no keys of it.
 _ENVELOPE: Final = frozenset({"$edgeAgent", "$edgeHub", "properties.desired"})
 _ENVELOPE_DEPTH: Final = 4
 
@@ -169,7 +174,7 @@ def _walk(desired: Any, base: str, depth: int) -> Iterator[TwinViolation]:
                     if len(item) > _SHORT and (too_long := _string_problem(item)):
                         yield TwinViolation(_pointer((path, index)), *too_long)
                 elif kind is dict or kind is list:
-                    # A list is no level of its own: the page speaks of objects.
+                    # A list does not count as a level: the page speaks of objects.
                     stack.append((item, (path, index), depth))
                 elif kind is int and not MIN_INTEGER <= item <= MAX_INTEGER:
                     yield TwinViolation(_pointer((path, index)), *_integer_problem(item))
@@ -197,7 +202,7 @@ def _pointer(path: _Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _key_problem(key: str) -> tuple[str, str] | None:
-    if bad := re.search(_FORBIDDEN_IN_KEY, key):
+    if bad := re.search(FORBIDDEN_IN_KEY, key):
         name = {".": "a dot", "$": "a dollar sign", " ": "a space"}.get(bad[0], f"the control character {bad[0]!r}")
         return (
             f"key {_short(key)} contains {name}, which IoT Hub does not allow in a twin",

@@ -1,7 +1,7 @@
-"""The placeholders of a document: every one, with its place, and what depends on them.
+"""All placeholders of a document, with their places, and the findings that depend on them.
 
-A place is a JSON Pointer. One into createOptions goes on into their JSON, whether they are written as an object or as a
-text, in lower case: `…/settings/createOptions/hostconfig/binds/0`.
+A place is a JSON Pointer. One into createOptions continues into their JSON, whether they are an object or a string,
+in lower case: `…/settings/createOptions/hostconfig/binds/0`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Placeholder(Struct, frozen=True, gc=False):
 
     Attributes:
         pointer: JSON Pointer to the value that has it, or to its key.
-        text: as it is written; empty if it stands outside a string.
+        text: as written; empty if it is outside a string.
         at_key: whether it is in the key at the place.
         quoted: whether the pointer leads to a text that has the place in it, as JSON within JSON.
         start: where in the text of the value or key, in characters from 0; None if it is all of it.
@@ -110,7 +110,7 @@ _ENTRIES: Final = Area(
     _ENTRY,
 )
 _ENV_ITEM: Final = Area(placeholder.FREE, placeholder.KEY)
-# An automatic deployment's conditions and queries have brackets and dollars of their own.
+# An automatic deployment's conditions and queries have their own brackets and dollars.
 _OUTSIDE: Final = Area(placeholder.DOCKER, placeholder.DOCKER)
 _CONTENT: Final = Area(
     placeholder.STRICT, placeholder.DOCKER, {"modulescontent": _ENTRIES, "modulecontent": _ENTRIES}, _OUTSIDE
@@ -160,21 +160,22 @@ class _Member(Struct, frozen=True):
     outer: Mapping[str, Any]
 
 
-_MARKS: Final = rf"[$<{{#%@\[{placeholder.FILLER}]|__|[EL]_[MTW]"
+# Keys of every manifest, in which no style finds anything: most manifests then spare compiling the patterns of keys.
+_NO_PLACEHOLDERS: Final = ("$edgeAgent", "$edgeHub")
 
 
 class _Search:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         # Most texts have no character of a placeholder.
-        self._marked = re.compile(f"{_MARKS}|{pattern}" if pattern else _MARKS).search
+        self._marked = re.compile(f"{placeholder.MARKS}|{pattern}" if pattern else placeholder.MARKS).search
 
     def walk(self, data: Any, pointer: str, place: str, area: Area, *, fold: bool = False) -> Iterator[Placeholder]:
         stack: list[tuple[Any, str, str, Area, _Member | None]] = [(data, pointer, place, area, None)]
         while stack:
             value, pointer, place, area, member = stack.pop()
             if member is not None:
-                if self._marked(member.key):
+                if self._marked(member.key) and (self._pattern or member.key not in _NO_PLACEHOLDERS):
                     yield from self._in_key(member.key, pointer, place, member.area)
                 if member.area is _SETTINGS and "createoptions" in member.key.lower():
                     yield from self._options(member, pointer, place)
@@ -205,7 +206,7 @@ class _Search:
                 )
 
     def _is_free_of_any(self, value: Any) -> bool:
-        """Whether a quick look shows that there is no placeholder in a value; spares most twins and routes the walk."""
+        """Whether a quick look shows that no placeholder is in a value; spares most twins and routes the search."""
         packed = None if self._pattern else json_text.packed(value)
         return packed is not None and not placeholder.possible(packed)
 
@@ -253,6 +254,12 @@ class _Search:
                     yield Placeholder(pointer, match[0].strip(), place, start=offset + match.start())
             return
         ours = area.texts is placeholder.WHOLE or area is _CREDENTIAL
+        if ours and not self._pattern and re.fullmatch(placeholder.OURS, text):
+            # As `render` writes it: the patterns of all styles, long to compile, would find the same.
+            yield Placeholder(pointer, text, place, ours=True)
+            return
+        if area.texts is placeholder.ROUTE and self._is_free_of_any(text):
+            return
         for match in self._matches(text, area.texts):
             whole = match[0] == text
             bare = placeholder.FILLER in match[0]

@@ -1,4 +1,4 @@
-"""What looks like a password in a text that may be no JSON at all."""
+"""Finds texts that look like a password in a text that may not be JSON."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _hidden(match: re.Match[str]) -> str:
 
 
 _NAME: Final = r"(?i)passw|pwd|secret|credential|key|token|connection_?string|connstr"
-# What the language of manifests has around passwords, and what JSON has.
+# Text around passwords in manifests and in JSON.
 _KNOWN: Final = frozenset(
     {"modulesContent", "properties.desired", "$edgeAgent", "$edgeHub", "runtime", "settings", "registryCredentials"}
     | {"username", "address", "password", "systemModules", "modules", "env", "value", "image", "createOptions"}
@@ -46,10 +46,10 @@ _NUMBER: Final = r"-?\d+(?:\.\d+)?(?![\w.-])"
 
 
 def hide_unparsed(text: str) -> str:
-    """A text that is not JSON without what may be a password in it, however its quotes are set.
+    """Hide possible passwords in a text that is not JSON, whatever its quotes.
 
-    What stands outside strings is hidden, and near the name of a secret so is all but the names that manifests have:
-    in such a text nobody can say where a password ends. Placeholders stay.
+    All text outside of strings is hidden, and near the name of a secret everything except names used in manifests,
+    since the end of a password is unknown in such a text. Placeholders are kept.
     """
     lines = hide_passwords(text).split("\n")
     names = [re.search(_NAME, line) for line in text.split("\n")]

@@ -103,7 +103,7 @@ def refused(device_id: str, name: str, answer: MethodResult) -> CloudError:
 
 
 def message_of(answer: MethodResult) -> str:
-    """What edgeAgent says about a failure, on one line; empty if it says nothing."""
+    """The message of edgeAgent about a failure, on one line; may be empty."""
     payload = answer.payload
     said = payload.get("message") if isinstance(payload, dict) else payload if isinstance(payload, str) else ""
     return " ".join(said.split()).rstrip(".") if isinstance(said, str) else ""

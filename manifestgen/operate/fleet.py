@@ -21,7 +21,7 @@ _WORKERS: Final = 32
 
 @dataclass(frozen=True)
 class Reply(Generic[_T]):
-    """What came of one device.
+    """The outcome for one device.
 
     Attributes:
         value: the answer; None after an error.

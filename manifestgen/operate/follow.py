@@ -2,10 +2,10 @@
 
 Each request asks for the lines since the last one's time, by the device's clock, so that a clock which is wrong does no
 harm. Such an answer begins with lines that were given already; how many, the longest overlap with those says. So an
-answer may come late, twice or not at all. What is too much for one answer is asked for in shorter spans.
+answer may come late, twice or not at all. Too many lines for one answer are requested in shorter spans.
 
 A line may come without a time, if a module prints it without edgeAgent's prefix. Then "the last N seconds" are asked
-for, with some to spare. If such a module repeats itself, it cannot be told how often: `Follower` says so once.
+for, with some to spare. If such a module repeats a line, the count is unknown: `Follower` says so once.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class Follower:
             return self._in_spans(module, asked)
         module.asked = asked
         if not answer and module.since is not None:
-            # Not even the line that the time is from: the log began anew, or the line's time is not the log's.
+            # Not even the line that the time is from: the log started over, or the line's time is not the log's.
             module.since = None
         return self._give(module, answer), False
 

@@ -20,7 +20,7 @@ from manifestgen.operate.log_lines import Line, UnreadableError, is_too_large, l
 TAIL: Final = 100
 #: Lines of a failed module that are shown with its failure.
 LAST_WORDS: Final = 20
-# What some agents cut a longer tail to.
+# Some agents truncate a longer tail to this.
 _OLD_TAIL: Final = 500
 _DURATION: Final = re.compile(r"(?:\d+\s*(?:s|sec|m|min|h|hr|d|day|w|week|second|minute|hour)s?\s*)+", re.IGNORECASE)
 _SPECIAL: Final = re.compile(r"([\\^$.|?*+()\[\]{}#])")
@@ -56,7 +56,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Log:
-    """What was read.
+    """The lines that were read.
 
     Attributes:
         lines: those that are wanted, by module in the order of edgeAgent's answer, each module's in their own order.

@@ -90,7 +90,7 @@ def _rejected(device_id: str, module: str, status: int, said: str) -> FoundError
 
 
 def _reported(hub: Hub, device_id: str) -> dict[str, Mapping[str, Any]]:
-    """What edgeAgent reports of each module."""
+    """The state of each module, as edgeAgent reports it."""
     twin = agent_twin(hub, device_id)
     sections = (as_mapping(twin.reported.get(name)) for name in ("systemModules", "modules"))
     return {name: as_mapping(module) for section in sections for name, module in section.items()}

@@ -23,7 +23,7 @@ PATIENCE: Final = Patience(timeout=60.0, first=1.0, longest=5.0)
 
 @dataclass(frozen=True)
 class Score:
-    """What a model on a device answered.
+    """The answer of a model on a device.
 
     Attributes:
         result: JSON data.
@@ -41,7 +41,7 @@ class Smoke:
 
     Attributes:
         data, expected: JSON data.
-        compares: whether an answer is expected; if not, any that is no error will do.
+        compares: whether an answer is expected; if not, any answer but an error passes.
     """
 
     data: Any

@@ -34,7 +34,7 @@ class Group:
 
     @property
     def bad(self) -> bool:
-        """Whether these devices need somebody."""
+        """Whether these devices need attention."""
         return self.state not in (State.HEALTHY.value, State.WAITING.value)
 
 

@@ -1,7 +1,7 @@
 """The files that belong to an entry script: itself, and the modules beside it that it imports.
 
-What counts is what Python would load from the script's folder: `features.py` for `import features`, and the whole
-folder `features/` if that is the package, with its data files. Other files beside the script are not taken: data
+They are the files that Python would load from the script's folder: `features.py` for `import features`, or the whole
+folder `features/` if it is a package, with its data files. Other files beside the script are not included: data
 belongs in a package or in the model's folder.
 """
 
@@ -20,7 +20,7 @@ from manifestgen.files import read_text
 
 #: Name of the runner's package in an image.
 RUNNER_PACKAGE: Final = "manifestgen_runner"
-# What the runner serves as /swagger.json, if it lies beside the script.
+# Files beside the script that the runner serves as /swagger.json.
 _SWAGGER: Final = ("swagger2.json", "swagger3.json")
 # Folders that are never part of a package.
 _NEVER: Final = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -61,7 +61,7 @@ def _imported(path: Path) -> set[str]:
     text = read_text(path, "entry script", fix="create it or correct image.entry_script")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as an invalid escape sequence, which is not our concern
+            warnings.simplefilter("ignore")  # such as for an invalid escape sequence; not our concern
             tree = ast.parse(text, str(path))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         where = f"{path}:{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else str(path)

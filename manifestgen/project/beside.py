@@ -10,10 +10,10 @@ from manifestgen.project.load import FILE_NAME, Project, load
 
 
 def project_here() -> Project | None:
-    """The project in the working directory, if there is one, in the environment that is chosen.
+    """The project in the working directory, if there is one, in the chosen environment.
 
     Raises:
-        InputError: the project file cannot be read, or an option chooses an environment and there is none.
+        InputError: the project file cannot be read, or an option chooses an environment without a project.
     """
     project = _project_in(Path())
     if project is None:
@@ -27,10 +27,10 @@ def project_beside(file: Path) -> Project | None:
 
 
 def project_of(file: Path) -> Project | None:
-    """The project, and the environment, that a manifest was rendered from, as its name says; else the one beside it.
+    """The project and environment that a manifest was rendered from, by its file name; else the project beside it.
 
-    `deployment.NAME.json` is that of the environment NAME of `manifestgen.yaml` if that has it, else of `NAME.yaml` if
-    that has a lock file; and `deployment.NAME.ENVIRONMENT.json` is that of an environment of `NAME.yaml`.
+    `deployment.NAME.json` belongs to the environment NAME of `manifestgen.yaml` if it exists, else to `NAME.yaml` if
+    that has a lock file; `deployment.NAME.ENVIRONMENT.json` belongs to an environment of `NAME.yaml`.
 
     Raises:
         InputError: the project file cannot be read, or another environment is chosen.
@@ -53,7 +53,7 @@ def _project_in(folder: Path) -> Project | None:
 
 
 def _rendered_from(file: Path) -> tuple[Path | None, str | None]:
-    """The project file and the environment that a manifest's name stands for, if they are there."""
+    """The project file and the environment that a manifest's file name stands for, if they exist."""
     name = file.name.removeprefix("deployment.").removesuffix(".json")
     if file.name != f"deployment.{name}.json":
         return None, None

@@ -1,4 +1,4 @@
-"""What must hold between the keys of a project file, once each of them is valid."""
+"""Checks across the keys of a project file, once each of them is valid."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The builders that `image.builder` can name, as far as reading a project file needs them.
+"""The builders that `image.builder` can name, with the facts that reading a project file needs.
 
-The code of a builder is a module of its own, imported when an image is built. To add one: a line here, and a module
+The code of a builder is in a separate module, imported when an image is built. To add one: a line here, and a module
 with the function `open_builder(project, services)`, which returns a `manifestgen.cloud.Builder` for that project.
 """
 
@@ -20,15 +20,15 @@ class Entry(Struct, frozen=True):
 
     Attributes:
         summary: what it is, for the project file's schema.
-        service: whose builder it is, for messages such as `building image scorer with Azure ML (package)`.
+        service: the service's name, for messages such as `building image scorer with Azure ML (package)`.
         module: full name of the module with its code.
         platforms: for which it can build.
-        needs: keys of the section `image` that it needs besides `name`.
-        numbers: whether it numbers its images itself, so that their tags say nothing of their inputs.
-        context: whether it builds from a context that manifestgen makes (`BuildRequest.context`) and pushes to
-            `image.registry`. It then takes the keys `_CONTEXT_KEYS` too.
-        pushes: whether this machine pushes the image, so that nothing need be built while it cannot reach the registry.
-        keys: more keys of the section `image` that it takes.
+        needs: keys of the section `image` that it requires besides `name`.
+        numbers: whether it numbers its images itself, so that their tags do not identify their inputs.
+        context: whether it builds from a context that manifestgen creates (`BuildRequest.context`) and pushes to
+            `image.registry`. If so, it accepts the keys `_CONTEXT_KEYS` too.
+        pushes: whether this machine pushes the image, so that a build is pointless while it cannot reach the registry.
+        keys: more keys of the section `image` that it accepts.
     """
 
     summary: str
@@ -43,7 +43,7 @@ class Entry(Struct, frozen=True):
 
     @property
     def takes(self) -> tuple[str, ...]:
-        """Keys of the section `image` that not every builder takes."""
+        """Keys of the section `image` that not every builder accepts."""
         return (*(_CONTEXT_KEYS if self.context else ()), *self.keys)
 
     @property
@@ -96,7 +96,7 @@ def entry_of(image: Image) -> Entry:
 
 
 def leading(modules: Sequence[Module]) -> Module:
-    """The module that speaks for all where one is asked: one that Azure ML builds, else one that is built at all."""
+    """The module that represents all of them: one that Azure ML builds, else any that is built."""
 
     def rank(module: Module) -> int:
         if module.image is None or not module.image.builds:
@@ -107,7 +107,7 @@ def leading(modules: Sequence[Module]) -> Module:
 
 
 def builds_from_context(image: Image | None) -> bool:
-    """Whether manifestgen makes the context that an image is built from."""
+    """Whether manifestgen creates the build context of an image."""
     return image is not None and image.builds and entry_of(image).context
 
 
@@ -117,7 +117,7 @@ def platforms_of(image: Image) -> tuple[str, ...]:
 
 
 def choices() -> tuple[str, ...]:
-    """What `image.builder` can be."""
+    """The possible values of `image.builder`."""
     return (*BUILDERS, NONE)
 
 

@@ -1,7 +1,7 @@
 """The files beside a user's own Dockerfile that belong into its build context.
 
-As Docker and `az acr build` choose them: `<Dockerfile>.dockerignore` or `.dockerignore`, the last rule that matches
-wins, and `!` brings a file back, also one in an ignored folder.
+Chosen as by Docker and `az acr build`: `<Dockerfile>.dockerignore` or `.dockerignore`, the last matching rule wins,
+and `!` includes a file again, even in an ignored folder.
 https://docs.docker.com/build/concepts/context/#dockerignore-files
 """
 
@@ -18,7 +18,7 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
 
-# Left out by az too: the history of the sources, which may hold what was removed from them.
+# az leaves these out, too: the history may contain data that was removed from the sources.
 _NEVER: Final = frozenset({".git", ".gitignore", ".hg", ".svn", ".bzr", ".bzrignore", ".manifestgen"})
 
 
@@ -27,15 +27,15 @@ class _Rule(Struct, frozen=True):
     ignores: bool
 
 
-#: Where a Dockerfile lies in a context that it is not in on this machine.
+#: Folder in the context for a Dockerfile from outside of it.
 _ELSEWHERE: Final = "manifestgen/dockerfiles"
 
 
 def name_of(dockerfile: Path, folder: Path | None = None) -> str:
     """The name of a Dockerfile in its context, with `/`.
 
-    One that is not in the context's folder keeps its own folders, and how far up they begin: each platform may have a
-    `Dockerfile` in a folder of its own.
+    A Dockerfile outside of the context's folder keeps its folders and how far up they begin, since each platform may
+    have a `Dockerfile` in its own folder.
     """
     root = (folder or dockerfile.parent).resolve()
     found = dockerfile.resolve()
@@ -65,7 +65,7 @@ def own_files(dockerfile: Path, folder: Path | None = None, leave_out: Collectio
         raise InputError("folder not found", where=str(root), fix="create it, or correct image.context")
     rules = _rules(dockerfile, root)
     found = {name_of(dockerfile, root): dockerfile}
-    # An engine that found it in the context would apply it once more, to our files too.
+    # An engine that finds it in the context would apply it again, to our files too.
     names_left_out = {path.name for path in leave_out}
     never = _NEVER | {".dockerignore", f"{dockerfile.name}.dockerignore"}
     for parent, folders, names in os.walk(root):

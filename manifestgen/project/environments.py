@@ -1,8 +1,8 @@
-"""Environments of a project: what differs in each, merged over the rest of the project file.
+"""Environments of a project: overrides that are merged over the rest of the project file.
 
 The merge is that of JSON Merge Patch (RFC 7396, https://www.rfc-editor.org/rfc/rfc7396): mappings merge, other values
-replace, and null removes. It works on the file's raw data, so only references that the result has are expanded, and
-every value keeps its place in the file.
+replace, and null removes. It works on the file's raw data, so only references in the result are expanded, and every
+value keeps its place in the file.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from manifestgen.project.source import Place, Source
 
 #: The section of the project file.
 KEY: Final = "environments"
-#: Chooses the environment where no option does.
+#: Chooses the environment if no option does.
 VARIABLE: Final = "MANIFESTGEN_ENVIRONMENT"
 
 _CHOSEN_HERE: Final[ContextVar[str | None]] = ContextVar("environment", default=None)
 
-# Keys of `image` that versions of packages are chosen by.
+# Keys of `image` that determine the versions of packages.
 _PACKAGES: Final = frozenset({"base", "builder", "conda_file", "platforms", "requirements"})
 _NO_CHAIN: Final = "remove it: environments do not build on one another, only on the rest of the file"
-# What might be expected in an environment, and is not there on purpose.
+# Keys that users might expect in an environment, but that it deliberately does not allow.
 _NOT_HERE: Final = {
     **dict.fromkeys(("base", "environment", KEY, "extends", "from", "inherits", "parent"), _NO_CHAIN),
     **dict.fromkeys(("version", "requires"), "remove it: it is the same for all environments of the file"),
@@ -41,13 +41,13 @@ _NOT_HERE: Final = {
 
 
 def chosen(environ: Mapping[str, str] | None = None) -> str | None:
-    """The environment that is chosen for this process, or None."""
+    """The environment chosen for this process, or None."""
     return (os.environ if environ is None else environ).get(VARIABLE) or None
 
 
 @contextlib.contextmanager
 def choosing(name: str) -> Iterator[None]:
-    """Choose an environment for this process, and those that it starts, while the block runs."""
+    """Choose an environment for this process and its children during the block."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = name
     token = _CHOSEN_HERE.set(name)
@@ -62,14 +62,14 @@ def choosing(name: str) -> Iterator[None]:
 
 
 def by_option() -> bool:
-    """Whether `choosing` chose the environment, and not the variable."""
+    """Whether `choosing` chose the environment, not the variable."""
     return _CHOSEN_HERE.get() is not None
 
 
 def refuse_without_project() -> None:
-    """Raise InputError if `choosing` chose an environment: it would count for nothing.
+    """Raise InputError if `choosing` chose an environment: it would have no effect.
 
-    The variable may be set for a whole pipeline, and steps that need no project pass it over.
+    The variable may be set for a whole pipeline, so steps that need no project ignore it.
     """
     name = _CHOSEN_HERE.get()
     if name is not None:
@@ -81,7 +81,7 @@ def refuse_without_project() -> None:
 
 
 def names_of(file: Path) -> tuple[str, ...]:
-    """The names of a project file's environments; none if it cannot be read, which loading it will report."""
+    """The names of a project file's environments; none if it cannot be read, which `load` will report."""
     try:
         return names_in(source.parse(read_text(file, "project file", limit=source.MAX_BYTES), str(file)))
     except (ManifestgenError, OSError):
@@ -120,11 +120,11 @@ def names_in(document: Source) -> tuple[str, ...]:
 
 
 def effective(document: Source, name: str | None) -> Source:
-    """A project file as it is in one of its environments, without the section `environments`.
+    """A project file merged with one of its environments, without the section `environments`.
 
     Args:
         document: the project file; `names_in` has accepted it.
-        name: of the environment; None for what the file says outside of its environments.
+        name: of the environment; None for the file without its environments.
 
     Raises:
         InputError: the project has no such environment.
@@ -150,13 +150,13 @@ def effective(document: Source, name: str | None) -> Source:
 
 
 def changes_packages(document: Source) -> bool:
-    """Whether the environment that is merged in changes what the packages of an image follow from."""
+    """Whether the merged environment changes a key that determines an image's packages."""
     paths = document.changed | document.removed
     return any("image" in path and not _PACKAGES.isdisjoint(map(str, path)) for path in paths)
 
 
 def not_here(path: source.Path) -> str | None:
-    """What to do about a key that might be expected in an environment and is not there on purpose; None for others."""
+    """The fix for a key that an environment deliberately does not allow; None for other keys."""
     return _NOT_HERE.get(str(path[-1])) if len(path) == 3 and path[0] == KEY else None
 
 
@@ -201,7 +201,7 @@ def _is_project(file: Path) -> bool:
 
 
 class _Merging:
-    """One merge: the places of what comes out of it, and what the environment changed."""
+    """One merge: the places of the resulting values, and the environment's changes."""
 
     def __init__(self, document: Source) -> None:
         self._document = document
@@ -240,7 +240,7 @@ class _Merging:
         return merged
 
     def _take_place(self, here: source.Path, there: source.Path) -> None:
-        # What an alias stands for has no places of its own: the nearest around it is the alias.
+        # The value of an alias has no place; the nearest place around it is the alias.
         self.keys[here] = self._document.keys.get(there) or self._nearest(there)
         self.values[here] = self._nearest(there)
         if there in self._document.written:
@@ -252,7 +252,7 @@ class _Merging:
         return self._document.values[path]
 
     def _take_places(self, value: Any, here: source.Path, there: source.Path) -> None:
-        """Take the places of what is in a value; `where` finds the nearest for what has none."""
+        """Take the places of everything in a value; `where` finds the nearest for values without one."""
         for key, item in _items(value):
             inner, of = (*here, key), (*there, key)
             for mine, theirs in (
@@ -266,7 +266,7 @@ class _Merging:
             self._take_places(item, inner, of)
 
     def _forget(self, value: Any, path: source.Path) -> None:
-        """Forget the places of a value that is replaced."""
+        """Remove the places of a value that is replaced."""
         self.keys.pop(path, None)
         self.values.pop(path, None)
         self.written.pop(path, None)

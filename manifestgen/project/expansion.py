@@ -25,9 +25,9 @@ class Expansion(Struct):
 
     Attributes:
         data: the data with every reference replaced.
-        paths: where a text came, in part or whole, from a reference.
-        secret_texts: path to the contents of files, and to the values of variables that look like a secret, that are
-            part of the text there. What a pipeline mounts as a file is most often a secret.
+        paths: strings that come, in part or whole, from a reference.
+        secret_texts: path of a string to the file contents, and the values of variables that look like a secret, in it.
+            A file that a pipeline mounts is most often a secret.
     """
 
     data: Any
@@ -36,9 +36,9 @@ class Expansion(Struct):
 
 
 def expand(read: Source, root: Path, environ: Mapping[str, str]) -> Expansion:
-    """Replace the references in all texts; keys stay as they are.
+    """Replace the references in all strings, but not in keys.
 
-    A file's content is taken without the line end that it may end with.
+    A file's content is used without a trailing line end.
 
     Args:
         read: the project file.
@@ -46,7 +46,7 @@ def expand(read: Source, root: Path, environ: Mapping[str, str]) -> Expansion:
         environ: the environment variables.
 
     Raises:
-        InputError: a variable is not set, a file is not there or not text, or a reference names nothing.
+        InputError: a variable is not set, a file is missing or not text, or a reference is empty.
     """
     found = Expansion(None)
     found.data = _expand(read, read.data, (), root, environ, found)

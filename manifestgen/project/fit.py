@@ -1,4 +1,4 @@
-"""Whether a project's lock file still fits the inputs of its image: what `render` and `plan` say before they use it."""
+"""Checks whether a project's lock file still matches the inputs of its image, before `render` and `plan` use it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, path_of, read_own
 
 
-def look_at_lock(project: Project, *, locked: bool = False, warn: Callable[[str], None] = lambda text: None) -> None:
+def check_lock(project: Project, *, locked: bool = False, warn: Callable[[str], None] = lambda text: None) -> None:
     """Warn if the inputs of an image that the project builds have changed since it was built.
 
     Args:
         project: whose lock file is read.
-        locked: the lock file must be there and fit.
-        warn: gets the warnings.
+        locked: require that the lock file exists and matches.
+        warn: called with each warning.
 
     Raises:
-        FoundError: with `locked`, the lock file is missing or no longer fits.
-        InputError: it is damaged, or that of something else.
+        FoundError: with `locked`, the lock file is missing or stale.
+        InputError: it is damaged, or belongs to another image.
     """
     for one in project.each():
         if one.builds:
-            _look_at(one, locked=locked, warn=warn)
+            _check_module_lock(one, locked=locked, warn=warn)
 
 
-def _look_at(project: Project, *, locked: bool, warn: Callable[[str], None]) -> None:
+def _check_module_lock(project: Project, *, locked: bool, warn: Callable[[str], None]) -> None:
     try:
         lock = read_own(project)
     except InputError as error:
@@ -56,9 +56,9 @@ _FIX = "run 'manifestgen image', and commit the lock file that it writes"
 
 
 def changed_inputs(project: Project, lock: Lock) -> tuple[str, ...]:
-    """The inputs that changed since the lock file's image was built, in words: a file, or a key of the project file.
+    """The inputs that changed since the lock file's image was built, as text: a file, or a key of the project file.
 
-    A file that is missing counts as changed. The latest version of a registered model is not asked for.
+    A missing file counts as changed. The latest version of a registered model is not looked up.
     """
     model = _model_now(project, lock)
     if not lock.parts:
@@ -70,7 +70,7 @@ def changed_inputs(project: Project, lock: Lock) -> tuple[str, ...]:
 
 
 def _same(project: Project, model: LockedModel | None, lock: Lock) -> bool:
-    """For the lock file of a manifestgen that wrote one hash for all inputs."""
+    """Compare with a lock file of an older manifestgen, which has one hash for all inputs."""
     try:
         return inputs_hash(project, model) == lock.inputs
     except InputError:

@@ -18,7 +18,7 @@ from manifestgen.project.lock import LockedModel
 from manifestgen.project.sections import Image
 from manifestgen.project.written import written_files
 
-#: Of the Dockerfile that manifestgen generates: another form is another image.
+#: Version of the generated Dockerfile: a new version is a new image.
 FORM = 1
 _PIECE = 1024 * 1024
 
@@ -47,16 +47,16 @@ def sha256_of(path: Path) -> str:
 def inputs_hash(project: Project, model: LockedModel | None, requirements: str | None = None) -> str:
     """Hex SHA-256 of all inputs of a project's image.
 
-    For an image that is built from a context these are the files in it, and the base image by its name: which digest
-    that had is recorded in the lock file, and no reason to build again.
+    For an image that is built from a context, the inputs are its files and the base image's name. The base's digest is
+    recorded in the lock file, but a new digest does not cause a build.
 
-    For a model that the project registers, its content, tags and description count, so that the hash is known before
-    anything is registered. For a model that is registered already, its version counts.
+    If the project registers the model, its content, tags and description are inputs, so that the hash is known before
+    anything is registered. If the model is registered already, its version is.
 
     Args:
-        project: that builds its image.
+        project: builds the image.
         model: with its `sha256` if the project registers it, else with its `version`; None for an image without one.
-        requirements: text of the requirements lock; None for what the file has.
+        requirements: text of the requirements lock; None for the file's.
 
     Raises:
         InputError: the entry script or the conda file is missing or not readable.
@@ -68,7 +68,7 @@ def inputs_hash(project: Project, model: LockedModel | None, requirements: str |
 
 
 def input_hashes(project: Project, model: LockedModel | None) -> dict[str, str]:
-    """Hex SHA-256 of each input by its key, to say later which one changed; empty for a file that cannot be read.
+    """Hex SHA-256 of each input by its key, to detect later which one changed; empty for an unreadable file.
 
     Args:
         project, model: as for `inputs_hash`.
@@ -89,7 +89,7 @@ def _parts(project: Project, model: LockedModel | None) -> dict[str, Callable[[]
         raise ValueError("the project builds no image")
     if section is None or model is None:
         return _own_parts(project, image)
-    # A number where it is one: so were they all once, and equal inputs keep their hash.
+    # A number if possible, as all versions once were, so that the hashes of unchanged inputs stay the same.
     version = int(model.version or 0) if (model.version or "0").isdecimal() else model.version
     identity: list[Any] = [model.name, version]
     if model.sha256 is not None and not builds_from_context(image):
@@ -114,15 +114,15 @@ def _parts(project: Project, model: LockedModel | None) -> dict[str, Callable[[]
 def requirements_lock(project: Project) -> Path:
     """The path of the requirements lock: `NAME.requirements.lock` for the project file `NAME.yaml`.
 
-    Environments share it, so that what one has tested is built for the next, unless one changes what it is made from.
-    With several modules each has its own, `NAME.MODULE.requirements.lock`.
+    Environments share it, so that the versions that one has tested are built for the next, unless one changes the keys
+    that determine it. With several modules, each has its own, `NAME.MODULE.requirements.lock`.
     """
     name = project.own_name if project.own_packages else project.name
     return project.root / f"{project.of_module(name)}.requirements.lock"
 
 
 def _own_parts(project: Project, image: Image) -> dict[str, Callable[[], Any]]:
-    """Of an image that is nothing but what the user's own Dockerfiles make."""
+    """The parts of an image that is built only from the user's own Dockerfiles."""
     return {
         "name": lambda: image.name,
         "tags": lambda: sorted(image.tags.items()),
@@ -132,7 +132,7 @@ def _own_parts(project: Project, image: Image) -> dict[str, Callable[[], Any]]:
 
 
 def _of_dockerfiles(project: Project, image: Image) -> dict[str, Callable[[], Any]]:
-    """The user's own Dockerfiles, by platform where each has its own, with what they are built from."""
+    """The user's own Dockerfiles, by platform if there are several, with their contexts."""
     parts: dict[str, Callable[[], Any]] = {}
     one, several, context = image.dockerfile, image.dockerfiles, image.context
     written = written_files(project)
@@ -153,7 +153,7 @@ def _of_dockerfiles(project: Project, image: Image) -> dict[str, Callable[[], An
 
 
 def _context_parts(project: Project, image: Image, model: LockedModel, identity: Any) -> dict[str, Callable[[], Any]]:
-    """As `_parts`. What does not go into the image, such as its description or its builder, does not count."""
+    """Like `_parts`, without anything that is not in the image, such as its description or its builder."""
     parts: dict[str, Callable[[], Any]] = {
         "model": lambda: identity,
         "name": lambda: image.name,

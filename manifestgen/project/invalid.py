@@ -1,4 +1,4 @@
-"""Says what is wrong with a value of a project file, where it stands, and what to write instead."""
+"""Errors for invalid values in a project file: what is wrong, where, and what to write instead."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _WORDS: Final = {
     "array": "a list",
     "null": "empty",
 }
-# What a value should be, and how to write it; by section and key, however deep in the section the key is.
+# The expected value, and how to write it, by section and key, at any depth in the section.
 _PATTERNS: Final[Mapping[source.Path, tuple[str, str]]] = {
     ("image", "name"): ("image name", "use lower-case letters and digits, with '.', '_', '-' or '/' between them"),
     ("manifest", "module"): ("module name", "use 2 to 128 letters, digits, '-' and '_', a letter or digit first"),
@@ -50,11 +50,11 @@ _NEVER_QUOTED: Final = (("hub", "host"),)
 
 
 def nearest(word: str, known: tuple[str, ...]) -> str | None:
-    """The known word that is most like a mistyped one, if any is."""
+    """The known word that is most similar to a mistyped one, if any."""
     import difflib
 
     word = word.lower().replace("-", "_")
-    # Two letters that changed places are the likeliest slip: 'modle' is 'model', and not the longer 'modules'.
+    # Swapped letters are the most likely typo: 'modle' is 'model', not the longer 'modules'.
     swapped = [one for one in known if sorted(one) == sorted(word)]
     return next(iter(swapped or difflib.get_close_matches(word, known, n=1, cutoff=0.7)), None)
 
@@ -62,8 +62,8 @@ def nearest(word: str, known: tuple[str, ...]) -> str | None:
 def translated(document: Source, expansion: Expansion, message: str) -> InputError:
     """Translate an error of msgspec, and find its place in the file.
 
-    msgspec says what is wrong and where only in its message: ``Expected `str`, got `int` - at `$.a.b` ``. A test has an
-    example of each kind.
+    msgspec has the problem and its place only in the message: ``Expected `str`, got `int` - at `$.a.b` ``. A test has
+    an example of each kind.
     """
     what, _, pointer = message.partition(" - at `$")
     begin, *rest = pointer.split("[...]")

@@ -19,7 +19,6 @@ from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.invalid import bare, nearest, translated
 from manifestgen.project.modules import check_names, modules_of
 from manifestgen.project.project import FILE_NAME, Project, choice_of
-from manifestgen.project.requires import check_required
 from manifestgen.project.sections import (
     DEFAULT_PRIORITY,
     Check,
@@ -47,7 +46,7 @@ _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "target": Target,
     "check": Check,
 }
-# The fields that take a number: a reference always gives text, so there it is read as one.
+# The fields that are numbers: a reference always gives a string, which is parsed there.
 _NUMBERS: Final = (
     ("version",),
     ("registry", "days"),
@@ -62,7 +61,7 @@ def load(path: Path, environ: Mapping[str, str] | None = None, environment: str 
     Args:
         path: of the project file, or of the folder with the project file `manifestgen.yaml`.
         environ: the variables for `${env:NAME}`; None for those of this process.
-        environment: of the project; None for the one that is chosen by `MANIFESTGEN_ENVIRONMENT`, if any is.
+        environment: of the project; None for the one in `MANIFESTGEN_ENVIRONMENT`, if any.
 
     Raises:
         InputError: anything is wrong with it; with file, line and column.
@@ -85,7 +84,7 @@ def read(text: str, path: Path, environ: Mapping[str, str], environment: str | N
         text: the YAML.
         path: of the file, for messages; relative paths in the text start from its folder.
         environ: the variables for `${env:NAME}`.
-        environment: whose changes are merged over the rest; None for the rest alone.
+        environment: merged over the rest; None for the rest alone.
 
     Raises:
         InputError: anything is wrong with it; with file, line and column.
@@ -94,6 +93,7 @@ def read(text: str, path: Path, environ: Mapping[str, str], environment: str | N
     if document.data is None:
         raise InputError("the project file is empty", where=str(path), fix="start it with 'version: 1'")
     _check_required(document)
+    _refuse_manifest(document)
     names = environments.names_in(document)
     _reject_unknown_keys(document, (), document.data, ProjectFile)
     try:
@@ -108,7 +108,7 @@ def read(text: str, path: Path, environ: Mapping[str, str], environment: str | N
 def _with_choice(
     error: InputError, document: Source, path: Path, environ: Mapping[str, str], names: tuple[str, ...]
 ) -> InputError:
-    """What is wrong without an environment, and which environments, if any, put it right."""
+    """The error without an environment, with the environments that would fix it, if any."""
     right = []
     for name in names:
         with contextlib.suppress(InputError):
@@ -157,21 +157,34 @@ def _read(document: Source, path: Path, environ: Mapping[str, str]) -> Project:
 
 
 def _reaches_the_manifest(place: source.Path) -> bool:
-    """Whether a value of the project file becomes part of the manifest as it is."""
+    """Whether a value of the project file becomes part of the manifest unchanged."""
     if place[:1] == ("modules",):
         return len(place) > 3 and place[2] in ("env", "twin", "create_options")
     return place[:2] in (("manifest", "values"), ("manifest", "platform_values"))
 
 
 def _check_required(document: Source) -> None:
-    # Before anything else: what a newer version knows would only be said to be unknown.
+    # Before anything else: keys of a newer version would only be reported as unknown.
     wanted = document.data.get("requires") if isinstance(document.data, dict) else None
     if isinstance(wanted, str):
+        from manifestgen.project.requires import check_required
+
         check_required(wanted, document.where(("requires",)))
 
 
+def _refuse_manifest(document: Source) -> None:
+    if not isinstance(document.data, dict) or not {"modulesContent", "moduleContent"} & set(document.data):
+        return
+    if "$schema-template" in document.data:
+        what, fix = "this is a template of other tools", f"make a project of it: 'manifestgen import {document.name}'"
+    else:
+        what = "this is a deployment manifest"
+        fix = f"give the folder or file of a project, or make one of it: 'manifestgen import {document.name}'"
+    raise InputError(f"{what}, not a project file", where=document.name, fix=fix)
+
+
 def _path(root: Path, kind: type, value: Any) -> Path:
-    # msgspec calls this for types that it does not know, and Path is the only one in the sections.
+    # msgspec calls this for types that it does not know; Path is the only one in the sections.
     if not isinstance(value, str):
         raise ValueError(f"Expected `str`, got `{_kind(value)}`")
     if not value or "\0" in value:
@@ -183,7 +196,7 @@ def _reject_unknown_keys(document: Source, path: source.Path, data: Any, kind: A
     """Reject the first unknown key of a section, or of one inside it.
 
     Args:
-        kind: the section's class, or what a mapping of the user's own keys has as its values.
+        kind: the section's class, or the value type of a mapping with the user's own keys.
     """
     kind = bare(kind)
     if not isinstance(data, dict):

@@ -1,8 +1,7 @@
 """The lock file: the last build of each module, its inputs, and the digests of image tags.
 
-It is named after the project file and the environment, so that each of them has its own. It contains no secrets and
-should be committed. The first format was that of one module, whose keys stood where `modules` stands now; it is still
-read.
+It is named after the project file and the environment, so that each has its own. It contains no secrets and should be
+committed. The first format was for one module, with the keys of a module at the top level; it is still read.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from manifestgen.errors import InputError
 from manifestgen.files import read_text, write_atomic
 from manifestgen.project.load import Project
 from manifestgen.project.sections import NONE
-from manifestgen.project.workspace import workspace_of
 
 _FORMAT: Final = 2
 _MAX_BYTES: Final = 1024 * 1024
@@ -40,7 +38,7 @@ class LockedModel(Struct, frozen=True, kw_only=True):
 
 
 class LockedImage(Struct, frozen=True, kw_only=True):
-    """What an image's tag named when it was locked.
+    """The image that a tag named when it was locked.
 
     Attributes:
         digest: `sha256:…` of the image, or of its index.
@@ -73,7 +71,7 @@ class Lock(Struct, frozen=True, kw_only=True):
         parts: `inputs.input_hashes` of the same inputs; empty if another manifestgen wrote the file.
         builder: of `builders.BUILDERS` when it was written.
         image: the reference, `login-server/repository:tag`.
-        digest: `sha256:…` of the image, if its registry gave it.
+        digest: `sha256:…` of the image, if its registry returned it.
         inputs: `inputs.inputs_hash` of its inputs.
         built_at: when the build ended: UTC, ISO 8601, seconds, `Z`; empty if it was not built here.
         manifestgen: version that wrote it.
@@ -103,7 +101,7 @@ class LockFile(Struct, frozen=True, kw_only=True):
     """A lock file.
 
     Attributes:
-        modules: the last build of each module that manifestgen builds, by its name; `_FORMER` is the name of the one
+        modules: the last build of each module that manifestgen builds, by its name; `_UNNAMED` is the name of the one
             in a file of the first format.
         images: of the manifest that was last pinned or deployed, by reference with tag.
     """
@@ -119,7 +117,7 @@ class LockFile(Struct, frozen=True, kw_only=True):
         return built | {image: locked.digest for image, locked in self.images.items()}
 
 
-_FORMER: Final = ""
+_UNNAMED: Final = ""
 # Several modules may be built at a time, each of which writes its own part of the file.
 _writing: Final = threading.Lock()
 
@@ -142,11 +140,11 @@ def _of_module(project: Project, modules: Mapping[str, Lock]) -> Lock | None:
     module = project.module
     if module.name in modules or not module.builds:
         return modules.get(module.name)
-    if not project.modular:  # the only one is the module's, whatever it was called
+    if not project.modular:  # a single entry belongs to the only module, whatever its name was
         return next(iter(modules.values())) if len(modules) == 1 else None
-    former = modules.get(_FORMER)
-    same = former is not None and module.image is not None and _repository(former) == module.image.name
-    return former if same else None
+    unnamed = modules.get(_UNNAMED)
+    same = unnamed is not None and module.image is not None and _repository(unnamed) == module.image.name
+    return unnamed if same else None
 
 
 def never_built(project: Project) -> tuple[str, ...]:
@@ -183,17 +181,17 @@ def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
     """The data of a lock file of the first format in the present one."""
     model = data.get("model")
     if isinstance(model, dict) and type(model.get("version")) is int:
-        model["version"] = str(model["version"] or "")  # at first a number, and 0 was unknown
-    # Without a build, the file was there for `images` alone.
-    modules = {_FORMER: data} if data.get("builder") != NONE else {}
+        model["version"] = str(model["version"] or "")  # originally a number, with 0 for unknown
+    # A lock file without a build has only `images`.
+    modules = {_UNNAMED: data} if data.get("builder") != NONE else {}
     return {"images": data.pop("images", {}), "modules": modules}
 
 
 def read_own(project: Project) -> Lock | None:
-    """The last build of the module of a project of one, if it is that of its model and image; None if there was none.
+    """The last build of the module of a project of one, if for its current model and image; None without one.
 
     Raises:
-        InputError: see `read_file`; or the file is of another model, image or workspace.
+        InputError: see `read_file`; or the file is for another model, image or workspace.
     """
     lock = read(project)
     if lock is None:
@@ -213,7 +211,7 @@ def _whose(project: Project) -> str:
 
 
 def _names(project: Project, lock: Lock) -> Iterator[tuple[str, str | None, str | None]]:
-    """What a lock file and its project must have in common: a word for it, the lock file's, the project's."""
+    """The facts that a lock file and its project must share: a word for it, the lock file's, the project's."""
     image, model = project.image, project.model
     yield "image", _repository(lock), image.name if image is not None else None
     yield "model", lock.model.name if lock.model is not None else None, model.name if model is not None else None
@@ -225,7 +223,9 @@ def _repository(lock: Lock) -> str:
 
 
 def workspace_name(project: Project) -> str | None:
-    """The workspace that a project names, as a lock file has it; None if it names none that can be found."""
+    """The workspace of a project, in the lock file's form; None if it names none or it cannot be found."""
+    from manifestgen.project.workspace import workspace_of
+
     try:
         return str(workspace_of(project))
     except InputError:
@@ -262,15 +262,15 @@ def write(project: Project, lock: Lock) -> None:
     with _writing:
         locked = read_file(project)
         modules = dict(locked.modules) if project.modular else {}
-        if _of_module(project, modules) is modules.get(_FORMER):
-            modules.pop(_FORMER, None)
+        if _of_module(project, modules) is modules.get(_UNNAMED):
+            modules.pop(_UNNAMED, None)
         modules[project.module.name] = lock
-        # A tag that was just built is expected to name another image than the one that was recorded.
+        # A tag that was just built may name another image than the recorded one.
         images = {image: kept for image, kept in locked.images.items() if image != lock.image}
         _write(project, msgspec.structs.replace(locked, modules=modules, images=images))
 
 
 def _write(project: Project, locked: LockFile) -> None:
-    """Write a lock file atomically; equal ones are equal bytes."""
+    """Write a lock file atomically; equal content gives equal bytes."""
     text = msgspec.json.format(msgspec.json.encode(locked, order="sorted"), indent=2)
     write_atomic(path_of(project), text + b"\n")

@@ -16,7 +16,7 @@ from manifestgen.project.routes import into, out_of
 from manifestgen.project.sections import MODULE_NAME, Image, Model, Module, ModuleSection, ProjectFile
 from manifestgen.project.source import Source
 
-#: What no module of a project may be called, in lower case: the runtime's own modules.
+#: Forbidden names of modules, in lower case: the runtime's own.
 RESERVED: Final = ("edgeagent", "edgehub")
 _NAME_FIX: Final = "use 2 to 128 letters, digits, '-' and '_', a letter or digit first"
 # Of devices that IoT Edge runs on, or did.

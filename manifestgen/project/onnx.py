@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-# Numbers of fields in messages of onnx.proto.
+# Field numbers of messages in onnx.proto.
 _GRAPH, _INITIALIZER, _INPUT, _TENSOR_NAME = 7, 5, 11, 8
 _NAME, _TYPE, _TENSOR_TYPE, _SHAPE, _DIM, _DIM_VALUE = 1, 2, 1, 2, 1, 1
 _READ: Final = 64 * 1024 * 1024

@@ -1,6 +1,6 @@
 """The unfinished build of a project, in `.manifestgen/` beside the project file.
 
-A run that is killed leaves it behind, and the next one resumes instead of registering or building twice. It contains no
+A killed run leaves it behind, and the next run resumes instead of registering or building again. It contains no
 secrets. The folder also has the lock that prevents two runs on one project.
 """
 
@@ -49,12 +49,12 @@ class Progress:
         self._path = project.root / _FOLDER / name
 
     def read(self, inputs: str) -> Pending:
-        """What an earlier run left for these inputs; an empty Pending if nothing, or if it is for others."""
+        """The unfinished build of an earlier run with these inputs; an empty Pending if there is none."""
         try:
             data = json.loads(self._path.read_text("utf-8"))
             pending = Pending(**data)
         except (OSError, ValueError, TypeError):
-            # Missing, or written by another version. It only saves time, so starting over is safe.
+            # Missing, or written by another version: starting over is safe, since it only saves time.
             return Pending(inputs)
         return pending if pending.inputs == inputs else Pending(inputs)
 
@@ -97,7 +97,7 @@ def exclusive(root: Path) -> Iterator[None]:
 
 
 def work_folder(root: Path) -> Path:
-    """The folder `.manifestgen` beside a project file, for what a run leaves there. Raises InputError."""
+    """The folder `.manifestgen` beside a project file, for files of unfinished runs. Raises InputError."""
     return _folder(root / _FOLDER)
 
 

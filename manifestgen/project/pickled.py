@@ -1,4 +1,4 @@
-"""What a model's file is, without loading it."""
+"""Identifies a model's file without loading it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 _LFS: Final = b"version https://git-lfs"
-#: Endings of files that are taken for a pickled model of scikit-learn.
+#: Suffixes of files that are treated as pickled scikit-learn models.
 PICKLES: Final = (".pkl", ".pickle", ".joblib")
 _SUFFIXES: Final = (*PICKLES, ".sav")
 _STARTS: Final = (
@@ -28,7 +28,7 @@ class Trouble(Struct, frozen=True):
 
 
 def not_a_pickle(file: Path) -> Trouble | None:
-    """Why a file that is called a pickle is not one; None if it may be one, or is called something else."""
+    """Why a file with a pickle's suffix is not a pickle; None if it may be one, or has another suffix."""
     with file.open("rb") as stream:
         start = stream.read(200)
     if start.startswith(_LFS):
@@ -65,7 +65,7 @@ def _search(pattern: bytes, file: Path) -> re.Match[bytes] | None:
 
 
 def _is_old_pickle(start: bytes) -> bool:
-    """Whether this may be a pickle of protocol 0, which is text: an opcode, and what belongs to it."""
+    """Whether this may be a pickle of protocol 0, which is text: an opcode with its argument."""
     return (
         re.match(rb"[(cIFNSVLdl\]})].*?[\n(.]", start, re.S) is not None and b"\n" in start and b" " not in start[:20]
     )

@@ -1,4 +1,4 @@
-"""A project: what its file says, with its modules."""
+"""A project: the content of its file, with its modules."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ FILE_NAME: Final = "manifestgen.yaml"
 class Project(msgspec.Struct, frozen=True):
     """A project file: its sections, None for those it does not have. Paths in them are absolute.
 
-    What builds, tests or names one image takes a project of one module: `each` gives one for each module.
+    Functions that build, test or name one image take a project of one module: `each` gives one for each module.
 
     Attributes:
         modules: at least one; the short form of the file (`model`, `image`, `manifest.module`) gives exactly one.
         modular: whether the file has the section `modules`.
         path: of the project file.
         root: its folder, absolute.
-        secret_texts: what `manifest.values` reads with `${file:…}`, and with `${env:…}` if it looks like a secret.
-        engine: that the builder `local` uses; empty for the first that is there.
-        environment: the one that is merged into the sections; None for what the file says outside of its environments.
-        environments: the names of those that the file has.
-        own_packages: whether the environment changes what the packages of an image follow from.
+        secret_texts: strings from `${file:…}` in `manifest.values`, and from `${env:…}` if they look like a secret.
+        engine: for the builder `local`; empty for the first one found.
+        environment: merged into the sections; None for the file without its environments.
+        environments: the names of all environments in the file.
+        own_packages: whether the environment changes a key that determines an image's packages.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class Project(msgspec.Struct, frozen=True):
 
     @property
     def own_name(self) -> str:
-        """The name with that of the environment; files of which each environment has its own are named after it."""
+        """The name with the environment's, for files that each environment has separately."""
         return self.name if self.environment is None else f"{self.name}.{self.environment}"
 
     @property
@@ -79,7 +79,7 @@ class Project(msgspec.Struct, frozen=True):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """What else to do about something that it lacks, for an error's `options`: environments may have it."""
+        """Alternatives for an error about a missing setting, for its `options`: environments may have it."""
         if self.environment is not None or not self.environments:
             return ()
         return (choice_of(self.environments),)
@@ -101,7 +101,7 @@ class Project(msgspec.Struct, frozen=True):
 
     @property
     def placeholder_styles(self) -> Styles:
-        """What it says about placeholders."""
+        """Its placeholder styles."""
         if self.check is None:
             return USUAL
         return Styles(self.check.placeholder or "", self.check.literal or "")
@@ -129,7 +129,7 @@ class Project(msgspec.Struct, frozen=True):
         return self.module.model
 
     def of_module(self, name: str) -> str:
-        """The beginning of the name of a file that each module has: `manifestgen`, with `modules` `manifestgen.scorer`.
+        """The prefix for file names that differ by module: `manifestgen`, with `modules` `manifestgen.scorer`.
 
         Args:
             name: `name` or `own_name`.
@@ -137,14 +137,14 @@ class Project(msgspec.Struct, frozen=True):
         return f"{name}.{self.module.name}" if self.modular else name
 
     def each(self) -> tuple[Project, ...]:
-        """The project once for each of its modules, with that module alone."""
+        """A project of one module for each of the modules."""
         return tuple(msgspec.structs.replace(self, modules=(module,)) for module in self.modules)
 
     def only(self, names: Sequence[str]) -> Project:
-        """The project with some of its modules alone, in its own order.
+        """The project with only some of its modules, in its own order.
 
         Args:
-            names: of the modules; without any, the project as it is.
+            names: of the modules; empty for all.
 
         Raises:
             InputError: it has no such module.
@@ -160,7 +160,7 @@ class Project(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, modules=chosen)
 
     def built_by(self, builder: str | None, engine: str | None = None) -> Project:
-        """The project with another builder in place of those that its file names; None keeps them.
+        """The project with another builder in place of the file's; None keeps them.
 
         Args:
             builder: its name.
@@ -180,6 +180,9 @@ class Project(msgspec.Struct, frozen=True):
                 fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and the keys that it needs",
             )
         modules = tuple(self._built_by(module, builder) for module in self.modules)
+        if engine is not None and not any(one.image is not None and one.image.builder == "local" for one in modules):
+            what = f"the engine {engine} is for the builder local, and no image is built by it"
+            raise InputError(what, where=str(self.path), options=("drop --engine",), fix="choose the builder local")
         return msgspec.structs.replace(self, modules=modules, engine=engine or self.engine)
 
     def _built_by(self, module: Module, builder: str | None) -> Module:
@@ -195,7 +198,7 @@ class Project(msgspec.Struct, frozen=True):
 
     @property
     def title(self) -> str:
-        """What the project as a whole is called: its only module, else its file or folder."""
+        """The name of the project as a whole: its only module, else its file or folder."""
         if not self.modular:
             return self.module.name
         return self.name if self.path.name != FILE_NAME else self.root.name
@@ -212,5 +215,5 @@ class Project(msgspec.Struct, frozen=True):
 
 
 def choice_of(names: Iterable[str]) -> str:
-    """What to do about something that environments have."""
+    """Advice to choose one of the environments."""
     return f"choose an environment with --environment: {', '.join(names)}"

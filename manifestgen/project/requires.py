@@ -1,4 +1,4 @@
-"""Which versions of manifestgen a project file is for."""
+"""Checks the version of manifestgen against `requires` in the project file."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _RELEASE: Final = re.compile(r"\d+(?:\.\d+)*")
 
 
 def check_required(text: str, where: str, version: str | None = None) -> None:
-    """Make sure that this is a version that a project file is for.
+    """Raise unless this version of manifestgen meets a project file's conditions.
 
     Args:
-        text: conditions such as `>=0.3, <1`; a suffix of the version, such as `rc1`, counts for nothing.
+        text: conditions such as `>=0.3, <1`; a suffix of the version, such as `rc1`, is ignored.
         where: the place in the file.
         version: of manifestgen; None for the installed one.
 
     Raises:
-        InputError: it is not, or the text is not a condition.
+        InputError: it does not, or the text is not a condition.
     """
     if version is None:
-        # It takes longer to import than the rest of a project file's reading, and few files ask for a version.
+        # Importing it takes longer than reading a project file, and few files require a version.
         from importlib import metadata
 
         version = metadata.version("manifestgen")
@@ -54,7 +54,7 @@ def check_required(text: str, where: str, version: str | None = None) -> None:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, without zeros at the end: 1.0 is 1."""
+    """The numbers of a version, without trailing zeros: 1.0 is 1."""
     found = _RELEASE.match(version)
     numbers = [int(number) for number in found[0].split(".")] if found else [0]
     while numbers and numbers[-1] == 0:

@@ -1,4 +1,4 @@
-"""The routes that modules name in `inputs` and `outputs`.
+"""The routes from modules' `inputs` and `outputs`.
 
 A source is `MODULE/OUTPUT`, `MODULE/*`, `devices`, or a text `FROM …`. A sink is `$upstream` or `MODULE/INPUT`.
 """
@@ -25,11 +25,11 @@ def into(module: str, input_: str, source: str) -> tuple[str, str]:
     """Name and text of a route into a module.
 
     Args:
-        module, input_: where it leads.
+        module, input_: its destination.
         source: see above.
 
     Raises:
-        InputError: it is not a source, or not one that edgeHub takes.
+        InputError: it is not a source, or edgeHub would reject it.
     """
     sink = f'INTO BrokeredEndpoint("/modules/{module}/inputs/{input_}")'
     name = f"to_{module}_{input_}"
@@ -52,7 +52,7 @@ def out_of(module: str, output: str, sink: str) -> tuple[str, str]:
         sink: see above.
 
     Raises:
-        InputError: it is not a sink, or not one that edgeHub takes.
+        InputError: it is not a sink, or edgeHub would reject it.
     """
     begin, name = f"FROM /messages/modules/{module}/outputs/{output} INTO", f"{module}_{_word(output)}_to"
     if sink == UPSTREAM:
@@ -71,7 +71,7 @@ def listed(ends: Mapping[str, str | tuple[str, ...]] | None) -> Iterator[tuple[s
 
 
 def routes_of(modules: Iterable[Module]) -> dict[str, str]:
-    """The routes of modules by their names; one that both of its ends name is there once."""
+    """The routes of modules by name; a route defined at both ends appears once."""
     routes: dict[str, str] = {}
     for module in modules:
         found = [into(module.name, name, source) for name, source in listed(module.inputs)]

@@ -21,14 +21,14 @@ _REFERENCE: Final = r"\$\{(env|file):[^}]+\}"
 def json_schema() -> dict[str, Any]:
     """The schema, draft 2020-12.
 
-    It accepts what `load` accepts, except for rules that involve several keys, and references in place of a number or
-    of one of several words. In an environment nothing is required, and null removes.
+    It accepts the same as `load`, except for rules that involve several keys, and references in place of a number or of
+    an enumerated word. In an environment, nothing is required, and null removes.
     """
     (root,), definitions = msgspec.json.schema_components(
         [ProjectFile], schema_hook=lambda _: {"type": "string", "minLength": 1}, ref_template=_REF + "{name}"
     )
     _add_builders(definitions["Image"])
-    definitions["ModuleSection"]["required"] = ["image"]  # what it is without one is for the short form
+    definitions["ModuleSection"]["required"] = ["image"]  # the default is for the short form
     _allow_references(definitions)
     keys = definitions[_ROOT]["properties"]
     definitions[_ROOT]["properties"] = {key: keys[key] for key in in_order(keys)}
@@ -49,7 +49,7 @@ def _add_builders(image: dict[str, Any]) -> None:
 
 
 def _allow_references(schema: Any) -> None:
-    """Let a text of a certain form be, in part or whole, what `expansion` puts in."""
+    """Allow references, in part or whole, in strings with a pattern."""
     for key, value in schema.items() if isinstance(schema, dict) else enumerate(schema):
         if key == "pattern":
             schema[key] = f"{value}|{_REFERENCE}"
@@ -62,7 +62,7 @@ def _partial(environment: dict[str, Any], definitions: Mapping[str, dict[str, An
     made: dict[str, dict[str, Any]] = {}
 
     def change(schema: Any) -> Any:
-        """The schema of what changes a value."""
+        """The schema of an override of a value."""
         if isinstance(schema, list):
             return [change(item) for item in schema]
         if not isinstance(schema, dict):

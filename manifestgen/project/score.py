@@ -1,4 +1,4 @@
-"""Static checks of entry script and conda file, before anything is sent: a build takes minutes and fails late."""
+"""Static checks of entry script and conda file before anything is sent, since a build takes minutes and fails late."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check_entry_script(path: Path) -> None:
     text = read_text(path, "entry script", fix="create it or correct image.entry_script")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as an invalid escape sequence, which is not our concern
+            warnings.simplefilter("ignore")  # such as for an invalid escape sequence; not our concern
             tree = ast.parse(text, str(path))
     except SyntaxError as error:
         where = f"{path}:{error.lineno}:{error.offset}" if error.lineno else str(path)
@@ -135,7 +135,7 @@ def _check_function(path: Path, name: str, statement: ast.stmt) -> None:
     if isinstance(statement, ast.ClassDef):
         raise InputError(f"{name} is a class, not a function", where=where, fix=fix)
     if not isinstance(statement, ast.FunctionDef) or statement.decorator_list:
-        return  # imported, assigned or decorated: what it takes shows only when it runs
+        return  # imported, assigned or decorated: its parameters are known only when it runs
     arguments = statement.args
     positional = [*arguments.posonlyargs, *arguments.args]
     required = len(positional) - len(arguments.defaults)

@@ -1,7 +1,7 @@
 """The sections of the project file and their keys.
 
-They are the only source of the validation, the JSON Schema, and the types that the rest of the package uses. Paths are
-absolute once a project is loaded.
+Validation, the JSON Schema, and the types in the rest of the package all follow from them. Paths are absolute once a
+project is loaded.
 """
 
 from collections.abc import Iterable
@@ -19,9 +19,9 @@ REGISTRY_HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$
 
 #: A name is part of file names.
 ENVIRONMENT_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-#: What an image may be called in its registry.
+#: A valid image name in a registry.
 IMAGE_NAME: Final = r"^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$"
-#: What an automatic deployment may be called, by IoT Hub.
+#: A valid name of an automatic deployment in IoT Hub.
 DEPLOYMENT_ID: Final = r"^[a-z0-9\-:+%_#*?!(),=@;']{1,128}$"
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -70,7 +70,7 @@ class Model(Section, frozen=True):
 
     @property
     def wanted(self) -> str | None:
-        """The version that the project names, as `cloud.RegisteredModel` has it."""
+        """The project's version, in the form of `cloud.RegisteredModel`."""
         return None if self.version is None else str(self.version)
 
 
@@ -177,7 +177,7 @@ class Image(Section, frozen=True):
         return self.reference if self.references is None else self.references.get(platform or "")
 
 
-#: What a module may be called, by Docker and IoT Hub; for edgeAgent and edgeHub see `modules`.
+#: A valid module name for Docker and IoT Hub; for edgeAgent and edgeHub see `modules`.
 MODULE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$"
 ModuleName = Annotated[str, Meta(pattern=MODULE_NAME)]
 #: A module's value of an environment variable.
@@ -250,7 +250,7 @@ class Module(ModuleSection, frozen=True):
 
 
 class ManifestSection(Section, frozen=True):
-    """What the deployment manifest is rendered from."""
+    """How the deployment manifest is rendered."""
 
     template: Annotated[
         Text,
@@ -366,17 +366,17 @@ class Sections(Section, frozen=True, kw_only=True):
 
 
 class Environment(Sections, frozen=True, kw_only=True):
-    """What differs in an environment: keys of any section; mappings merge, other values replace, null removes."""
+    """The overrides of an environment: keys of any section; mappings merge, other values replace, null removes."""
 
 
-# The keys of `ProjectFile` that its text begins with.
+# The first keys of a project file.
 _FIRST: Final = ("version", "requires")
-#: `target.priority` of a deployment that gives none.
+#: Default of `target.priority`.
 DEFAULT_PRIORITY: Final = 10
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
-    """The keys of a section as its text has them; its type has the keys that it inherits before its own."""
+    """The keys of a section in the order of its text; its type has inherited keys first."""
     return sorted(keys, key=lambda key: key not in _FIRST)
 
 

@@ -1,4 +1,4 @@
-"""The effective settings of a project, each with where it comes from; what may be a secret is hidden."""
+"""The effective settings of a project, each with its origin; possible secrets are hidden."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from manifestgen.project.sections import DEFAULT_PRIORITY, ProjectFile, in_order
 from manifestgen.project.source import Source
 from manifestgen.secret import redact
 
-# Sections whose defaults count where the file does not have them.
+# Sections whose defaults apply even if the file does not have them.
 _ALWAYS: Final = ("registry", "manifest")
-# Wider than what `check` calls a secret in clear text: here a value that is hidden needlessly harms nobody.
+# Wider than what `check` calls a secret in clear text: here, hiding a value needlessly does no harm.
 _WARY: Final = r"(?i)auth|cert|conn|credential|key|pass|pwd|sas\b|secret|signature|token"
 
 
@@ -54,7 +54,7 @@ class Setting(Struct, frozen=True):
 
 
 def settings(path: Path, environ: Mapping[str, str] | None = None) -> list[Setting]:
-    """The settings of a project, in the order of its sections, in the environment that is chosen.
+    """The settings of a project in the chosen environment, in the order of its sections.
 
     Args:
         path: of the project file, or of the folder with the project file `manifestgen.yaml`.
@@ -94,7 +94,7 @@ class _Walk:
                 yield Setting(here, default)
 
     def _default(self, path: source.Path, default: Any, section: Mapping[str, Any]) -> Any:
-        # Two that follow from other keys: see `load`.
+        # Two defaults that depend on other keys: see `load`.
         if path[-2:] == ("model", "name") and section.get("path"):
             return Path(section["path"]).stem
         if path[-2:] == ("target", "priority") and section.get("deployment"):
@@ -102,7 +102,7 @@ class _Walk:
         return list(default) if isinstance(default, tuple) else default
 
     def _given(self, path: source.Path, kind: Any, value: Any, own: int | None = None) -> Iterator[Setting]:
-        """The settings of a value that is given; its keys from `own` on, if any, are the user's own names."""
+        """The settings of a given value; keys from `own` on, if any, are the user's own names."""
         if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Struct):
             yield from self.section(path, kind, value)
         elif isinstance(value, dict) and value:
@@ -133,7 +133,7 @@ class _Walk:
 
 
 def _may_be_secret(path: source.Path, value: Any, variables: Sequence[str]) -> bool:
-    """Whether a value may be a secret: by the user's own names of it, its variables or its look."""
+    """Whether a value may be a secret, by the user's own names for it, its variables or its form."""
     if isinstance(value, dict):
         return any(_may_be_secret((*path, key), item, variables) for key, item in value.items())
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Writes the files of a new project, around the model and the entry script that are there."""
+"""Writes the files of a new project, around an existing model and entry script."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ target:
   device: edge-01
 """
 
-# A layer goes to a fleet, never to a device by itself.
+# A layer is for a fleet, never for a device by itself.
 _FLEET: Final = """\
 target:
   deployment: my-layer
@@ -91,10 +91,10 @@ deployment.*.json
 """
 
 
-#: Files that may list the packages of an entry script, the first that is there.
+#: Files that may list the packages of an entry script; the first one found is used.
 _LISTS: Final = ("requirements.txt", "myenv.yml", "environment.yml", "pyproject.toml")
 _TEMPLATE: Final = "single-module"
-#: Builder of a project that names neither a builder nor a workspace: it needs nothing on this machine.
+#: Builder of a project without a builder and a workspace: it needs nothing on this machine.
 _USUAL: Final = "acr"
 #: Stands in for the user's own.
 _REGISTRY: Final = "acme.azurecr.io"
@@ -104,8 +104,8 @@ class Started(Struct, frozen=True):
     """A new project.
 
     Attributes:
-        files: that were written.
-        kept: files that were there and are part of it now.
+        files: the written files.
+        kept: existing files that are part of it now.
         sample: whether it has a sample message.
     """
 
@@ -121,15 +121,15 @@ def start(
     model: Path | None = None,
     registry: str | None = None,
 ) -> Started:
-    """Write the files of a new project; files that are there are kept, and become part of it.
+    """Write the files of a new project; existing files are kept, and become part of it.
 
     Args:
         folder: created if it is missing.
         template: name of a built-in template; None for the `deployment.template.json` in the folder, which becomes
             `deployment.json.j2`, or `single-module` if there is none.
-        builder: of `builders.BUILDERS`; None for Azure ML where `config.json` names a workspace, else ACR.
+        builder: of `builders.BUILDERS`; None for Azure ML if `config.json` names a workspace, else ACR.
         model: the model's file or folder; None for the one in the folder, or an example if there is none.
-        registry: host of the registry that gets the image; None for a name to be replaced.
+        registry: host of the registry for the image; None for an example that the user has to replace.
 
     Raises:
         InputError: the folder has a project already, or several models; the model is missing, or of a kind for which no
@@ -195,7 +195,7 @@ def _listed(folder: Path, from_context: bool) -> Path | None:
 
 
 def _relative(model: Path, folder: Path) -> str:
-    """A model's path as the project file has it."""
+    """A model's path for the project file."""
     try:
         return Path(os.path.relpath(model.resolve(), folder.resolve())).as_posix()
     except ValueError:

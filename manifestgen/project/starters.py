@@ -43,7 +43,7 @@ _SENSOR_MESSAGE: Final[Any] = {
 
 
 class Starter(Struct, frozen=True):
-    """What goes with a model.
+    """The files for a model.
 
     Attributes:
         script: text of score.py.
@@ -103,7 +103,7 @@ def packages_of(script: Path) -> tuple[str, ...]:
         InputError: it is not readable, or not Python.
     """
     beside = {path.stem for path in script.parent.iterdir()}
-    # What the runner brings itself.
+    # The runner's own packages.
     own = {*sys.stdlib_module_names, *beside, "azureml", "azureml_inference_server_http"}
     names = imports_of({script.name: script}) - own
     return tuple(sorted(PACKAGES.get(name, name) for name in names))
@@ -125,7 +125,7 @@ def _words(sensor: bool) -> str:
 
 
 def _zeros(shape: tuple[int, ...]) -> Any:
-    """Nested lists of this shape, in which a number stands for each value; only the last dimensions of a large one."""
+    """Nested lists of this shape, filled with numbers; only the last dimensions of a large one."""
     if math.prod(shape) > 100_000:
         shape = (1, 2)
     found: Any = 0.5
@@ -239,6 +239,6 @@ def rows(input_data):
 
 
 def sample_text(message: Any) -> str:
-    """A sample message as a file, in lines that are not too long."""
+    """A sample message as text for a file, in lines of moderate length."""
     text = json.dumps(message, indent=2)
     return (text if len(text) < 1000 else json.dumps(message)) + "\n"

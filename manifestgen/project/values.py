@@ -13,7 +13,7 @@ from manifestgen.project import source
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge two mappings: nested mappings are merged, any other value of `over` wins."""
+    """Merge two mappings: nested mappings are merged, any other value of `over` replaces that of `base`."""
     merged = dict(base)
     for key, value in over.items():
         before = merged.get(key)
@@ -23,7 +23,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def given(files: Iterable[str | Path], sets: Iterable[str]) -> dict[str, Any]:
-    """The values of a command line, merged; later ones win, and `KEY=VALUE` wins over files.
+    """The values of a command line, merged; later ones override earlier ones, and `KEY=VALUE` overrides files.
 
     Args:
         files: paths of values files; see `read_values`.

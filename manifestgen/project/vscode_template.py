@@ -1,6 +1,6 @@
-"""A deployment.template.json of the VS Code extension or iotedgedev, as the template of a model's project.
+"""Converts a deployment.template.json of the VS Code extension or iotedgedev to the template of a model's project.
 
-`manifestgen import` makes a project of a whole solution, see `manifestgen.importing`. Here one module is the model's.
+`manifestgen import` converts a whole solution, see `manifestgen.importing`. Here, one module is the model's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Converted(Struct, frozen=True):
 def converted(path: Path) -> Converted:
     """The template with the model's image and the registries' credentials filled in by manifestgen.
 
-    Other variables, such as `$EDGEAGENT_SCHEMA_VERSION`, stay: `check` and `apply` name them.
+    Other variables, such as `$EDGEAGENT_SCHEMA_VERSION`, are kept: `check` and `apply` report them.
 
     Raises:
         InputError: it is not such a file, or not exactly one of its modules is built.

@@ -46,7 +46,7 @@ def workspace_of(project: Project) -> WorkspaceId:
 
 
 def subscription_of(project: Project) -> str | None:
-    """Id of the subscription of a project's workspace; None if it has no workspace, or that cannot be found out."""
+    """ID of the subscription of a project's workspace; None if it has no workspace, or it is unknown."""
     if project.workspace is None and not project.builds:
         return None
     try:

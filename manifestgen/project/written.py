@@ -8,7 +8,7 @@ from manifestgen.project.project import FILE_NAME, Project
 
 
 def default_output(project: Project) -> Path:
-    """Where a manifest goes if nothing else is said, beside the project file.
+    """The default output file of a project's manifest, beside the project file.
 
     It is `deployment.json` for `manifestgen.yaml` and `deployment.NAME.json` for another project file `NAME.yaml`; in
     an environment `deployment.ENVIRONMENT.json` and `deployment.NAME.ENVIRONMENT.json`.
@@ -17,13 +17,13 @@ def default_output(project: Project) -> Path:
 
 
 def output_of(project: Project) -> Path:
-    """Where a project's manifest goes: its `manifest.output`, else `default_output`."""
+    """The output file of a project's manifest: its `manifest.output`, else `default_output`."""
     configured = project.manifest.output if project.manifest is not None else None
     return configured or default_output(project)
 
 
 def written_files(project: Project) -> frozenset[Path]:
-    """What manifestgen has written for a project and its environments: lock files and manifests, with links followed.
+    """Files written by manifestgen for a project and its environments: lock files and manifests, with links followed.
 
     They are in no image that is built from the project's folder: each build would change what it was built from, and
     a manifest has passwords in it.

@@ -18,7 +18,7 @@ class Reference(str):
 
 
 def scalar(value: Any) -> str:
-    """A text, number, true, false or null as a value in YAML; a text in quotes if it would be another without them."""
+    """A string, number, true, false or null in YAML; a string is quoted if it would be read as another type."""
     if not isinstance(value, str):
         return json.dumps(value)
     text = str(value) if isinstance(value, Reference) else re.sub(r"\$(?=\$?\{(env|file):)", "$$$", value)
@@ -39,7 +39,7 @@ def block(data: Mapping[str, Any], notes: Mapping[str, str] | None = None, inden
 
     Args:
         data: texts, numbers, true, false, null, mappings, and lists of scalars.
-        notes: comments by the key's path, joined by dots; one stands at the end of the key's line.
+        notes: comments by the key's path, joined by dots, written at the end of the key's line.
         indent: spaces before each line.
     """
     return "".join(f"{' ' * indent}{line}\n" for line in _lines(data, notes or {}, ""))
@@ -68,7 +68,7 @@ def _flow(value: Any) -> str:
 
 
 def _item(value: Any) -> str:
-    """A scalar in a list: what is plain elsewhere may end it here."""
+    """A scalar in a list, where some plain scalars need quotes."""
     text = scalar(value)
     if isinstance(value, str) and text[:1] != '"' and re.search(r"[\[\]{},]", text):
         return _quoted(text)

@@ -1,8 +1,8 @@
 """Renders a template and values to a deployment manifest.
 
-- `render`, `load_template`, `Template`: a Jinja template, from the package or from anywhere, rendered.
+- `render`, `load_template`, `Template`: load and render a Jinja template, built-in or from a file.
 - `render_project`: the manifest of a project, with its image and its registry credentials.
-- `context_of`: what a template can use, for a project; `base_of` and `complete` are its two steps.
+- `context_of`: the names that a project's template can use; `base_of` and `complete` are its two steps.
   The credentials are given as `Logins`, a function from the manifest to a `Login` for each registry host.
 - `builtin_templates`, `builtin_names`, `builtin_name`: the templates that come with the package.
 """

@@ -1,7 +1,7 @@
 """The names that a template can use, as documented in docs/templates.md.
 
-`base_of` has what a project gives every rendering of it; `complete` adds what is given for one: a platform, a device's
-row, `--set`. Both are plain JSON data, so that a rendering can happen in another process.
+`base_of` has the values that all renderings of a project share; `complete` adds those of one: a platform, a device's
+row, `--set`. Both are plain JSON data, so that another process can render.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from manifestgen.project.routes import routes_of
 from manifestgen.project.sections import ManifestSection, Module
 from manifestgen.project.values import merge
 
-#: Values that every template has, if nothing else gives them.
+#: Default values of every template.
 DEFAULTS: Final[Mapping[str, Any]] = {"ttl": 7200}
-# What a value that is given for all modules is merged with in each.
+# Values for all modules that are merged into each module's own.
 _COMMON: Final = ("env", "create_options")
-#: What goes into `modules` from the top: a template that uses `modules` uses these.
+#: Top-level values that become part of `modules`: a template that uses `modules` uses these.
 OF_MODULES: Final = frozenset({"module", "image", "model", "env", "create_options", "platform"})
-# Of a project's only module, also at the top.
+# Values of a project's only module that are also at the top level.
 _OF_ONE: Final = ("image", "model")
 
 
@@ -33,20 +33,20 @@ def context_of(
     values: Mapping[str, Any] | None = None,
     image: str | Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The values of a rendering; later ones win: defaults, project file, `values`, `image`.
+    """The values of a rendering; later ones override earlier ones: defaults, project file, `values`, `image`.
 
     Args:
         project: whose names and values are used; None for the defaults alone.
         locks: the last build of each module, for its image and model.
-        values: given for this rendering, `--values` and `--set` merged.
-        image: given for this rendering, of the only module, or of modules by their names; without it, the project's
-            reference with builder none, else the lock's image.
+        values: of this rendering, `--values` and `--set` merged.
+        image: of this rendering, for the only module, or by module; without it, the project's reference with builder
+            none, else the lock's image.
 
     Returns:
-        What docs/templates.md lists.
+        The names listed in docs/templates.md.
 
     Raises:
-        InputError: the platform is not one.
+        InputError: the platform is not valid.
     """
     if isinstance(image, Mapping) and (project is None or not project.modular):
         image = next(iter(image.values()), None)
@@ -57,7 +57,7 @@ def context_of(
 
 
 def base_of(project: Project | None = None, locks: Mapping[str, Lock] | None = None) -> dict[str, Any]:
-    """What every rendering of a project has; see `context_of`."""
+    """The values that all renderings of a project share; see `context_of`."""
     manifest = (project.manifest if project is not None else None) or ManifestSection()
     modules = project.modules if project is not None else (Module(),)
     context: dict[str, Any] = {**DEFAULTS, "runtime": manifest.runtime}
@@ -75,11 +75,11 @@ def complete(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     """The values of one rendering.
 
     Args:
-        base: of `base_of`; values alone are those of no project.
-        given: for this rendering; overrides the base.
+        base: from `base_of`; bare values if there is no project.
+        given: values of this rendering; they override the base.
 
     Raises:
-        InputError: the platform is not one.
+        InputError: the platform is not valid.
     """
     context = dict(base) if "modules" in base else {**base_of(), **base}
     by_platform = context.pop("platform_values", {})
@@ -90,7 +90,7 @@ def complete(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     context = merge(context, given)
     modules = context.get("modules")
     if not isinstance(modules, dict) or not all(isinstance(entry, dict) for entry in modules.values()):
-        return context  # a value of the user's own has the name
+        return context  # the user set a value of the same name
     if "module" not in context or len(modules) != 1:
         return {**context, "modules": {name: _completed(entry, context) for name, entry in modules.items()}}
     (entry,) = modules.values()
@@ -104,14 +104,14 @@ def _given_for_one(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_modules(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Values with `modules` and `routes` among them: plain ones, of no project, are those of one module."""
+    """Add `modules` and `routes` to values: bare ones, without a project, are those of one module."""
     if "modules" in values:
         return values
     return {"modules": complete(values, {})["modules"], "routes": {}, **values}
 
 
 def _completed(entry: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
-    """A module with the values that are given for all, and its image for the platform."""
+    """A module with the values for all modules, and its image for the platform."""
     found = dict(entry)
     references = found.pop("references", None)
     if isinstance(references, dict) and "image" not in found and context.get("platform") in references:

@@ -28,7 +28,7 @@ from manifestgen.render.limits import (
 )
 from manifestgen.render.splice import Json, line_mark, mark, text_of, to_json
 
-# Filters of Jinja that make or mark HTML: here they would let a value into the manifest unescaped, or spoil it.
+# Jinja's filters for HTML: here they would put a value into the manifest unescaped, or garble it.
 _HTML_FILTERS: Final = ("e", "escape", "forceescape", "safe", "striptags", "urlize", "xmlattr")
 _DICT_METHODS: Final = frozenset(dir(dict))
 
@@ -37,8 +37,8 @@ class MissingError(UndefinedError):
     """An undefined value was used.
 
     Attributes:
-        name: what was looked up: a variable, a key or an index.
-        holder: what it was looked up in; `missing` for a variable.
+        name: the variable, key or index that was looked up.
+        holder: the object that it was looked up in; `missing` for a variable.
     """
 
     def __init__(self, message: str | None, *, name: Any, holder: Any) -> None:
@@ -48,7 +48,7 @@ class MissingError(UndefinedError):
 
 
 class _Undefined(StrictUndefined):
-    """A value that is not there, or that the sandbox forbids: every use of it raises `MissingError` or `exc`."""
+    """A value that does not exist, or that the sandbox forbids: every use of it raises `MissingError` or `exc`."""
 
     __slots__ = ()
 
@@ -59,20 +59,20 @@ class _Undefined(StrictUndefined):
         name: Any = None,
         exc: type[jinja2.TemplateRuntimeError] = UndefinedError,
     ) -> None:
-        # Not a class, but called as the class that it stands in for would be.
+        # A function, but called like the class that it replaces.
         error: Any = partial(MissingError, name=name, holder=obj) if exc is UndefinedError else exc
         super().__init__(hint, obj, name, error)
 
 
 class Generator(CodeGenerator):
-    """Treats the literal in `{{ "," if not loop.last }}` as text of the template, and makes `~` join texts."""
+    """Treats the literal in `{{ "," if not loop.last }}` as template text, and makes `~` join texts."""
 
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
         """Compile an output statement."""
         node.nodes = [_literal_as_text(child) for child in node.nodes]
         super().visit_Output(node, frame)
 
-    # As in jinja2.nativetypes: what is written round each value. Jinja would escape it as HTML there.
+    # As in jinja2.nativetypes: the code around each value, where Jinja would escape HTML.
     def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> str:
         if isinstance(node, nodes.TemplateData):
             return node.data
@@ -85,7 +85,7 @@ class Generator(CodeGenerator):
         self.write(")")
 
     def visit_For(self, node: nodes.For, frame: Frame) -> None:
-        """A loop: each of its rounds is counted, and so is each item that its condition passes over."""
+        """Compile a loop: each round is counted, and so is each item that its condition skips."""
         spend_ = nodes.EnvironmentAttribute("spend()", lineno=node.lineno)
         node.body.insert(0, nodes.ExprStmt(spend_, lineno=node.lineno))
         node.test = node.test and nodes.And(spend_, node.test, lineno=node.lineno)
@@ -129,7 +129,7 @@ def _branch_as_text(node: nodes.Expr) -> nodes.Expr:
 
 
 class _TextJoiner(Joiner):
-    """Jinja's `joiner`: its separator is text of the template."""
+    """Jinja's `joiner`: its separator is template text."""
 
     def __call__(self) -> str:
         return Markup(super().__call__())  # noqa: S704 - no HTML
@@ -138,8 +138,8 @@ class _TextJoiner(Joiner):
 class Environment(SandboxedEnvironment):
     """Compiles and runs templates.
 
-    Jinja's autoescaping is on, though there is no HTML: it keeps what macros and blocks put out (`Markup`) apart from
-    values, which is what `mark` goes by.
+    Jinja's autoescaping is on, though there is no HTML: it makes the output of macros and blocks `Markup`, by which
+    `mark` distinguishes it from values.
     """
 
     code_generator_class = Generator
@@ -150,11 +150,11 @@ class Environment(SandboxedEnvironment):
             undefined=_Undefined,
             autoescape=True,
             auto_reload=False,
-            optimized=False,  # it costs more than it gives a template that is rendered once
+            optimized=False,  # optimizing costs more than it saves for a template that is rendered once
         )
         for name in _HTML_FILTERS:
             del self.filters[name]
-        del self.globals["lipsum"]  # its words differ from one rendering to the next
+        del self.globals["lipsum"]  # its output is random
         self.filters["tojson"] = to_json
         self.filters["join"] = _join
         self.filters["sum"] = _sum
@@ -178,14 +178,14 @@ class Environment(SandboxedEnvironment):
 
     @staticmethod
     def put_out(value: Any) -> str:
-        """What `{{ value }}` puts out."""
+        """The output of `{{ value }}`."""
         if isinstance(value, dict | list | tuple):
             weigh(value)
         return mark(value)
 
     @staticmethod
     def concat(pieces: Iterable[str]) -> str:
-        """What a template, a macro or a block puts out, as one text."""
+        """The output of a template, a macro or a block, as one text."""
         pieces = list(_counted(pieces))
         return "".join(pieces)
 
@@ -234,7 +234,7 @@ def _text(item: Any) -> str:
 
 @pass_eval_context
 def _join(context: EvalContext, value: Any, d: str = "", attribute: str | int | None = None) -> Any:
-    """The filter `join`; joined JSON texts are text of the template, not a value."""
+    """The filter `join`; joined JSON texts are template text, not a value."""
     items = list(value)
     if items and attribute is None and all(type(item) is Json for item in items):
         return Markup(d.join(mark(item) for item in items))  # noqa: S704 - no HTML

@@ -1,7 +1,7 @@
-"""What a template may use up. A template is a program, so it can loop for years or fill the memory with one expression.
+"""Limits the resources of a template: it is a program, and could loop for years or fill the memory.
 
-Nothing here needs a thread or a signal: what the template does is counted where it does it, and an operation whose
-result can be much larger than its operands is looked at before it runs.
+This needs no thread or signal: the template's steps are counted as it runs, and an operation whose result can be much
+larger than its operands is checked before it runs.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from jinja2 import TemplateRuntimeError
 
 #: Rounds of loops, and calls of macros, functions and filters.
 STEPS: Final = 1_000_000
-#: Characters, and elements of lists and objects, that a template puts out or makes on the way. IoT Hub accepts a
+#: Characters, and elements of lists and objects, in the output and in intermediate results. IoT Hub accepts a
 #: manifest of less than a tenth of that.
 SIZE: Final = 5_000_000
-#: Seconds; only for what the two counts let pass, such as a million searches in a long text.
+#: Seconds; only for work that both counts miss, such as a million searches in a long text.
 SECONDS: Final = 30.0
 
 _BITS: Final = 16_384  # of a whole number
@@ -34,11 +34,11 @@ _WIDE: Final = frozenset(
 
 
 class LimitError(TemplateRuntimeError):
-    """A template uses up more than it may."""
+    """A template exceeds a limit."""
 
 
 class _Budget:
-    """What one rendering has used up."""
+    """The resources that one rendering has used."""
 
     __slots__ = ("cpu_ends", "ends", "size", "steps")
 
@@ -46,7 +46,7 @@ class _Budget:
         self.steps = 0
         self.size = 0
         self.ends = time.monotonic() + SECONDS
-        # What counts is this thread's own time: a busy machine ends no template. It takes longer to ask for.
+        # This thread's CPU time: a busy machine must not end a template. Reading it is slower than a wall clock.
         self.cpu_ends = time.thread_time() + SECONDS
 
 
@@ -55,7 +55,7 @@ _budget: ContextVar[_Budget | None] = ContextVar("_budget", default=None)
 
 @contextmanager
 def limited() -> Iterator[None]:
-    """Count what is done inside, from zero; threads count for themselves."""
+    """Count the work inside the block, from zero; each thread has its own count."""
     token = _budget.set(_Budget())
     try:
         yield
@@ -64,10 +64,10 @@ def limited() -> Iterator[None]:
 
 
 def spend(size: int = 0) -> bool:
-    """Count a step, and what it makes; always True, so that a condition can begin with it.
+    """Count a step and the size of its result; always True, so that a condition can begin with it.
 
     Raises:
-        LimitError: it is too much.
+        LimitError: a limit is exceeded.
     """
     budget = _budget.get()
     if budget is None:
@@ -84,10 +84,10 @@ def spend(size: int = 0) -> bool:
 
 
 def count_text(size: int) -> None:
-    """Count text that is put out.
+    """Count text that is output.
 
     Raises:
-        LimitError: it is too much.
+        LimitError: a limit is exceeded.
     """
     budget = _budget.get()
     if budget is not None:
@@ -97,7 +97,7 @@ def count_text(size: int) -> None:
 
 
 def weigh(*values: Any) -> int:
-    """Characters and elements in values, to their depths; the same list in two places counts twice, as it is put out.
+    """Characters and elements in values, at any depth; a list in two places counts twice, since it is output twice.
 
     Raises:
         LimitError: more than `SIZE`.
@@ -120,7 +120,7 @@ def weigh(*values: Any) -> int:
 
 
 def check_operands(operator: str, left: Any, right: Any) -> None:
-    """Look at the operands of `+`, `*`, `**` or `%` before they are used.
+    """Check the operands of `+`, `*`, `**` or `%` before the operation.
 
     Raises:
         LimitError: the result would be too large.
@@ -147,12 +147,12 @@ def _check_product(left: Any, right: Any) -> None:
 
 
 def bounded_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter of Jinja that counts what it takes and makes; the frequent ones that make nothing stay as they are."""
+    """A Jinja filter that counts its input and output; frequent ones without a new result are not wrapped."""
     if name in ("d", "default"):
         return function
     growing = name in _GROWING_FILTERS
 
-    @wraps(function)  # Jinja's marks are attributes, too
+    @wraps(function)  # also copies Jinja's markers, which are attributes
     def run(*arguments: Any, **named: Any) -> Any:
         others = (*arguments, *named.values())
         _check_arguments(name, others[1:])
@@ -169,7 +169,7 @@ def bounded_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any
 
 
 def check_call(function: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """Look at a call before it is made.
+    """Check a call before it is made.
 
     Raises:
         LimitError: the result would be too large.
@@ -184,17 +184,17 @@ def check_call(function: Any, arguments: tuple[Any, ...], named: dict[str, Any])
 
 
 def count_result(function: Any, result: Any) -> None:
-    """Count what a call made, or what it changed, as `list.extend` does.
+    """Count the result of a call, or the object that it changed, as `list.extend` does.
 
     Raises:
-        LimitError: it is too much.
+        LimitError: a limit is exceeded.
     """
     owner = getattr(function, "__self__", None)
     spend(weigh(result) + (len(owner) if isinstance(owner, list | dict) else 0))
 
 
 def add_up(items: Iterable[Any], start: Any) -> Any:
-    """`sum`, which is a `+` for each item.
+    """`sum`: a `+` for each item.
 
     Raises:
         LimitError: the result would be too large.
@@ -212,7 +212,7 @@ def _check_arguments(name: str, arguments: Iterable[Any]) -> None:
 
 
 def _check_growth(text: Any, arguments: Iterable[Any]) -> None:
-    """Look at what may put a long text, or many blanks, into many places of another."""
+    """Check calls that may insert a long text, or many blanks, at many places of another."""
     widest, longest = 0, 1
     for argument in arguments:
         if argument is text:
@@ -221,7 +221,7 @@ def _check_growth(text: Any, arguments: Iterable[Any]) -> None:
         widest = max(widest, *(abs(value) if isinstance(value, int) else 0 for value in (*values, 0)))
         longest = max(longest, weigh(argument))
     written = sum(int(digits[:9]) for digits in re.findall("[0-9]+", text)) if isinstance(text, str) else 0
-    # Ten times, for this only says how large the result may be: what it is, is counted afterwards.
+    # Ten times the limit, since this is only an upper bound: the actual size is counted afterwards.
     if weigh(text) * max(widest, longest) > 10 * SIZE or written > 10 * SIZE:
         raise _too_large()
 

@@ -1,4 +1,4 @@
-"""Renders the manifest of a project: its template, its values, its image, its registry credentials."""
+"""Renders the manifest of a project from its template, values, image and registry credentials."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from manifestgen.render.registry import Login
 from manifestgen.render.template import UndefinedValueError, load_template
 
 _NO_SECTION = "add an 'image' section to the project file"
-_IMAGE: Final = re.compile(r"image|modules\.(?P<module>.+)\.image")
+_IMAGE: Final = r"image|modules\.(?P<module>.+)\.image"
 
-#: Finds the logins for what the images of a manifest name.
+#: Finds the logins for the registries that a manifest's images name.
 Logins = Callable[[Manifest], Mapping[str, Login]]
 
 
@@ -30,11 +30,11 @@ class NoImageError(InputError):
 
 
 class Rendered(Struct, frozen=True):
-    """A manifest that was rendered for a project.
+    """The rendered manifest of a project.
 
     Attributes:
-        hosts: the registries that it got a credential for.
-        secret: whether it holds a secret that `${file:…}` or `${env:…}` brought into the values.
+        hosts: the registries for which it has a credential.
+        secret: whether it contains a secret from `${file:…}` or `${env:…}` in the values.
     """
 
     manifest: Manifest
@@ -53,20 +53,20 @@ def render_project(
 
     Args:
         project: whose template, values, image and lock file are used.
-        logins: called once, with the manifest as it is without credentials; see `credentials.logins`.
-        values: win over the project file's.
-        image: wins over the project's reference and the lock file's image; by module, if it has several.
+        logins: called once, with the manifest before credentials are added; see `credentials.logins`.
+        values: override the project file's.
+        image: overrides the project's reference and the lock file's image; by module, if there are several.
 
     Raises:
-        NoImageError: the template uses an image and there is none yet.
-        InputError: the template goes wrong.
+        NoImageError: the template uses an image that does not exist yet.
+        InputError: the template fails.
     """
     template = load_template((project.manifest or ManifestSection()).template, project.root)
     context = context_of(project, locks_of(project, image), values=values, image=image)
     try:
         draft = template.render(context)
     except UndefinedValueError as error:
-        if (missing := _IMAGE.fullmatch(error.name)) is None:
+        if (missing := re.fullmatch(_IMAGE, error.name)) is None:
             raise
         raise _no_image(project, missing["module"], context) from error
     found = logins(draft)
@@ -101,7 +101,7 @@ def locks_of(project: Project, image: str | Mapping[str, str] | None = None) -> 
 
     Args:
         project: whose lock file is read.
-        image: of modules whose own is not used: it need not be that of the project's model and image.
+        image: modules with an override, whose lock is not checked against the project's model and image.
 
     Raises:
         InputError: a lock that is used is not the project's own; see `lock.read_own`.

@@ -1,4 +1,4 @@
-"""Fills registry credentials into a manifest."""
+"""Adds registry credentials to a manifest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Login(Protocol):
 
     @property
     def password(self) -> Secret | str:
-        """Password; a plain string only if it is a placeholder."""
+        """Password; a plain string only for a placeholder."""
         ...
 
 
@@ -44,7 +44,7 @@ def entries(logins: Mapping[str, Login], taken: Iterable[str] = ()) -> dict[str,
 def fill(manifest: Manifest, logins: Mapping[str, Login]) -> bool:
     """Add missing entries to the `registryCredentials` of a manifest, in place.
 
-    A layered manifest stays as it is: its base deployment has the credentials, unless its template puts them in.
+    A layered manifest is not changed: its base deployment has the credentials, unless the template writes them.
 
     Returns:
         Whether anything was added.

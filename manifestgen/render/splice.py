@@ -1,9 +1,9 @@
 """Splices values into a template's output: marked during rendering, encoded for their place once the text is complete.
 
-A value is put out as JSON between two marks. Only the whole text shows whether a mark stands inside a JSON string
-(`"image": "{{ image }}"`, where the value becomes part of a text) or outside (`"ttl": {{ ttl }}`, where it stands for
-itself), whatever macros, loops and included templates the text came through. JSON of values is ASCII, and the marks are
-noncharacters of Unicode, so that neither a value nor a template can hold one.
+A value is output as JSON between two marks. Only the complete text shows whether a mark is inside a JSON string
+(`"image": "{{ image }}"`, where the value becomes part of a string) or outside (`"ttl": {{ ttl }}`, where it is a JSON
+value), whatever macros, loops and included templates produced the text. JSON of values is ASCII, and the marks are
+Unicode noncharacters, so that neither a value nor a template can contain one.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class NotJsonError(TypeError):
 
 def _refuse(value: Any) -> str:
     if isinstance(value, Undefined):
-        return str(value)  # raises, with the name
+        return str(value)  # raises an error with the name
     raise NotJsonError(f"a value of type {type(value).__name__} is not JSON")
 
 
@@ -60,7 +60,7 @@ def to_json(value: Any) -> Json:
 
 
 def _without_marks(value: Any) -> Any:
-    """The value with any output of macros as plain text."""
+    """The value, with output of macros converted to plain text."""
     if isinstance(value, dict):
         return {_without_marks(key): _without_marks(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -76,19 +76,19 @@ def mark(value: Any) -> str:
     if kind is Json:
         return f"{_OPEN}{value}{_CLOSE}"
     if kind is Markup:
-        return str(value)  # text of the template's: a macro's, a block's, a literal's
+        return str(value)  # template text: from a macro, a block or a literal
     if isinstance(value, Undefined):
-        return str(value)  # raises, or is the empty text of an 'if' without 'else'
+        return str(value)  # raises, or is empty for an 'if' without 'else'
     return f"{_OPEN}{to_json(value)}{_CLOSE}"
 
 
 def line_mark(template: int, line: int) -> str:
-    """A mark with the template and line of the text after it; for locating mistakes."""
+    """A mark with the template and line of the text after it, to locate mistakes."""
     return f"{_LINE}{template}:{line}{_LINE_END}"
 
 
 def text_of(text: str) -> str:
-    """A text with every mark replaced by its value."""
+    """A text with every mark replaced with its value."""
     if _LINE in text:
         text = re.sub(_LINES, "", text)
     if _OPEN not in text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -26,7 +26,7 @@ from manifestgen.secret import redact
 SUFFIX: Final = ".json.j2"
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
-# What a template's own expressions may raise, besides Jinja's errors: a sum of text and number, a division by zero…
+# Errors of a template's own expressions, besides Jinja's: adding text and number, dividing by zero…
 _TEMPLATE_FAULTS: Final = (
     jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError,
     MemoryError,
@@ -53,15 +53,15 @@ def builtin_templates() -> Path:
 
 def builtin_names() -> tuple[str, ...]:
     """The names of the built-in templates."""
-    files = builtin_templates().glob(f"[!_]*{SUFFIX}")  # the others are parts of them
+    files = builtin_templates().glob(f"[!_]*{SUFFIX}")  # the others are parts of templates
     return tuple(sorted(path.name.removesuffix(SUFFIX) for path in files))
 
 
 def builtin_name(name: str) -> str:
-    """The name itself, if a built-in template has it.
+    """Validate the name of a built-in template.
 
     Raises:
-        InputError: none has; the nearest is named.
+        InputError: there is none; the fix suggests the nearest.
     """
     names = builtin_names()
     if name in names:
@@ -92,14 +92,14 @@ class Template(Struct, frozen=True):
         """Render a manifest; the same values and logins give the same manifest, in the same order.
 
         Args:
-            values: what the template can use, see `context_of`; plain JSON data. Without `modules`, they are those of
-                one module.
-            logins: registry host to what a device logs in with. `registryCredentials` gets an entry for each of those
-                hosts that an image names, and for no other.
+            values: the names that the template can use, see `context_of`; plain JSON data. Without `modules`, they
+                belong to one module.
+            logins: login for each registry host. `registryCredentials` gets an entry only for hosts that an image
+                names.
 
         Raises:
-            UndefinedValueError: the template uses a value that is not there.
-            InputError: the template goes wrong otherwise, or what it puts out is not the JSON of a manifest; with the
+            UndefinedValueError: the template uses an undefined value.
+            InputError: the template fails in another way, or its output is not a manifest's JSON; with the
                 template's line.
         """
         logins, values = logins or {}, with_modules(values)
@@ -112,11 +112,11 @@ class Template(Struct, frozen=True):
     def sources(self) -> Iterator[tuple[str, nodes.Template] | None]:
         """Text and syntax tree of this template and of those that it extends, includes or imports.
 
-        One that is named by an expression is not known before it is rendered: None stands for it.
+        None stands for a template named by an expression, which is known only while rendering.
         """
         from jinja2 import meta
 
-        loader = jinja2.FileSystemLoader(self._folders)
+        loader = _loader(self._folders)
         waiting: list[str | None] = [self._file]
         for file in waiting:
             try:
@@ -184,19 +184,19 @@ class Template(Struct, frozen=True):
         traceback = error.__traceback__
         while traceback is not None:
             frame = traceback.tb_frame
-            if "__jinja_exception__" in frame.f_globals:  # Jinja's own frames that stand for lines of templates
+            if "__jinja_exception__" in frame.f_globals:  # Jinja's own frames for lines of templates
                 where = f"{_shown(frame.f_code.co_filename)}:{traceback.tb_lineno}"
             traceback = traceback.tb_next
         return where
 
     def _where(self, values: Mapping[str, Any], position: int) -> str:
-        """The line of the template that produced a position of the text, found by rendering again with marks."""
-        tracing = TracingEnvironment(jinja2.FileSystemLoader(self._folders))
+        """The template line that produced a position of the text, found by rendering again with line marks."""
+        tracing = TracingEnvironment(_loader(self._folders))
         try:
             with limited():
                 found = line_at(tracing.get_template(self._file).render(values), position)
         except _TEMPLATE_FAULTS:
-            return self.name  # the file has changed since
+            return self.name  # the file has changed in between
         if found is None:
             return self.name
         name = tracing.template_of(found[0])
@@ -233,8 +233,13 @@ def render(
     return load_template(template, root).render(values, logins)
 
 
+def _loader(folders: Sequence[Path]) -> jinja2.FileSystemLoader:
+    # Some editors begin a file with a byte order mark, which would be text of the template.
+    return jinja2.FileSystemLoader(folders, encoding="utf-8-sig")
+
+
 def _compile(shown: str, file: str, folders: tuple[Path, ...]) -> Template:
-    loader = jinja2.FileSystemLoader(folders)
+    loader = _loader(folders)
     environment = Environment(loader)
     try:
         text, _, _ = loader.get_source(environment, file)
@@ -287,7 +292,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _write_options(manifest: Manifest) -> bool:
-    """Turn createOptions that are objects, or longer than IoT Hub takes in one piece, into strings; in place.
+    """Convert createOptions that are objects, or too long for one string in IoT Hub, into strings; in place.
 
     Returns:
         Whether anything changed.
@@ -320,7 +325,7 @@ def _full_name(error: MissingError, values: Mapping[str, Any]) -> str:
     name = f"[{error.name}]" if isinstance(error.name, int) else f".{error.name}"
     owner = next(_paths_to(error.holder, values), None)
     full = f"{owner}{name}" if owner else name.removeprefix(".")
-    # The value of an only module is given without the module's name.
+    # The value of the only module is given without the module's name.
     return full.removeprefix(f"modules.{values['module']}.") if "module" in values else full
 
 

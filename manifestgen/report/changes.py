@@ -90,7 +90,7 @@ def _comment(head: str, changes: Collection[Change], summary: str, remarks: Iter
     return "\n\n".join([*parts, summary])
 
 
-# What highlighters for differences color: green, red, and orange.
+# Prefixes that diff highlighters color green, red, and orange.
 _DIFF_SIGNS = {"added": "+", "removed": "-", "changed": "!"}
 
 
@@ -125,7 +125,7 @@ def data(plan: Plan) -> dict[str, Any]:
 
 
 def remark(change: Change) -> str:
-    """What the device does with a changed module, in words; empty for all else."""
+    """The device's reaction to a changed module, in words; empty for other changes."""
     if change.kind != "changed" or change.subject not in ("module", "system module"):
         return ""
     return _EFFECTS.get(change.effect, "")

@@ -19,7 +19,7 @@ def list_text(found: Sequence[Configuration]) -> Iterator[str]:
 
 
 def configuration_text(each: Configuration) -> str:
-    """What there is to know of one, a line each."""
+    """The details of one, a line each."""
     rows = {
         "id": each.id,
         "name": each.labels.get(NAME_LABEL, "(not manifestgen's)"),

@@ -1,4 +1,4 @@
-"""What a device downloads for its new images, as text and as JSON."""
+"""A device's downloads for its new images, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def data(downloads: Sequence[Download]) -> list[dict[str, Any]]:
             "image": one.image,
             "modules": list(one.modules),
             "platform": str(one.platform),
-            "former": list(one.former),
+            "former": list(one.previous),
             "size": one.size,
             "pulled": one.pulled,
             "layers": one.layers,

@@ -9,13 +9,13 @@ from manifestgen.device.snapshots import Snapshot as DeviceSnapshot
 
 
 def device_row(snapshot: DeviceSnapshot) -> tuple[str, dict[str, Any]]:
-    """What a device had."""
+    """A device's snapshots."""
     words = f"version {snapshot.version}  {', '.join(snapshot.modules) or 'no modules'}"
     return words, {"version": snapshot.version, "modules": list(snapshot.modules)}
 
 
 def deployment_row(snapshot: DeploymentSnapshot) -> tuple[str, dict[str, Any]]:
-    """What an automatic deployment was."""
+    """An automatic deployment's snapshots."""
     was = snapshot.deployment
     modules = ", ".join(was.modules) or "no modules"
     words = f"{was.id}  priority {was.priority}, for {was.condition}  {modules}"

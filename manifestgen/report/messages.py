@@ -40,7 +40,7 @@ def _is_result(message: Message) -> bool:
 
 
 def _counted(messages: Sequence[Message]) -> Iterator[str]:
-    """What is true or false in the bodies, and how often it is true."""
+    """The boolean fields in the bodies, and how often each is true."""
     bodies = [message.get("body") for message in messages]
     objects = [body for body in bodies if isinstance(body, dict)]
     for key in sorted({key for body in objects for key, value in body.items() if isinstance(value, bool)}):

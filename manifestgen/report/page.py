@@ -1,4 +1,4 @@
-"""What all HTML pages share: one file, no script, nothing from elsewhere, for light, dark, print and screen readers."""
+"""Shared by all HTML pages: one file, no script, nothing from elsewhere, for light, dark, print and screen readers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 #: Nothing is loaded and nothing runs; the page's own style is all that is allowed.
 POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
-#: The colors, also for a picture that stands alone.
+#: The colors, also for a picture in its own file.
 COLORS: Final = """\
 :root{color-scheme:light dark;--page:#fff;--text:#1b1f24;--quiet:#57606a;--line:#d0d7de;--box:#f6f8fa;
   --link:#0550ae;--good:#116329;--good-box:#dafbe1;--waiting:#0550ae;--waiting-box:#ddf4ff;--warning:#7d4e00;

@@ -103,7 +103,7 @@ def simulated_lines(rollout: Rollout) -> Iterator[str]:
 
 
 def scoring_line(scoring: Scoring) -> str:
-    """What a module's runner reports: `scorer: model m 3, 41 scored, 0 failed`."""
+    """A runner's report: `scorer: model m 3, 41 scored, 0 failed`."""
     model = f"model {' '.join(filter(None, (scoring.model, scoring.version)))}, " if scoring.model else ""
     waiting = f"in run() since {scoring.busy}" if scoring.busy else "no input has reached it yet"
     done = f"{scoring.scored} scored, {scoring.failed} failed" if scoring.began else waiting

@@ -24,7 +24,7 @@ _MOST_SAMPLES: Final = 2000
 
 @dataclass(frozen=True)
 class Sample:
-    """What one reading said.
+    """The counts of one reading.
 
     Attributes:
         seconds: since the rollout began.
@@ -161,7 +161,7 @@ class Recorder:
         return bool(self._samples or self._story.steps)
 
     def story(self, error: ManifestgenError | None = None) -> Story:
-        """What happened; of a deployment.
+        """The events of a deployment's rollout.
 
         Args:
             error: that ended it; None if it ended well.

@@ -9,6 +9,7 @@ Many threads write lines, and one sync makes all of them durable: a thread that 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -189,7 +190,7 @@ class Journal:
             os.fsync(self._descriptor)
         except OSError as error:
             self._broken = _not_writable(self._path, error)
-            # What is half written goes, as far as the disk lets us; the next run would mend it, too.
+            # Remove a half-written line if possible; otherwise, the next run repairs it.
             os.ftruncate(self._descriptor, start)
             raise self._broken from error
 
@@ -349,8 +350,9 @@ def _damaged(path: Path, number: int) -> InputError:
 
 
 def _not_writable(path: Path, error: OSError) -> InputError:
+    place = "choose another place with --journal, and run the same command again: nothing is lost"
     return InputError(
         f"could not write the journal: {os_reason(error)}",
         where=str(path),
-        fix="free some space, or choose another place with --journal, and run the same command again: nothing is lost",
+        fix=f"free some space, or {place}" if error.errno == errno.ENOSPC else place,
     )

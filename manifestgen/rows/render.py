@@ -19,7 +19,7 @@ from manifestgen.manifest.registries import image_hosts
 from manifestgen.render import Login, Template, complete
 from manifestgen.rows.rows import Row
 
-#: What decides which logins a manifest needs: the hosts of its images, and those that it has a credential for.
+#: Determines which logins a manifest needs: the hosts of its images, and those that it has a credential for.
 Registries = tuple[frozenset[str], frozenset[str]]
 
 # So many combinations of registries are remembered with their logins.

@@ -36,7 +36,7 @@ class Row(Struct, frozen=True):
         number: of the row, from 1, blank lines not counted.
         line: of the file where it begins.
         device: id of the device; empty if the row has none.
-        places: where each value stands among the values of the template.
+        places: the position of each value among the values of the template.
         leaves: the values, in the same order; plain JSON data.
         problem: why it cannot be used; empty if it can.
         fix: what to do then.
@@ -68,7 +68,7 @@ class Survey:
     Attributes:
         count: of rows.
         sha256: of the file, hex digest.
-        columns: of a CSV file, but for the device's; None for JSON lines, where each row has names of its own.
+        columns: of a CSV file, but for the device's; None for JSON lines, where each row has its own names.
         duplicates: rows whose device is in another row too.
     """
 
@@ -114,7 +114,7 @@ class Rows:
         """Read the whole file once.
 
         Raises:
-            InputError: it cannot be read, is neither CSV nor JSON lines, or has no column with device ids.
+            InputError: it cannot be read, is neither CSV nor JSON lines, or has no column with device IDs.
         """
         digest = hashlib.sha256()
         with _reading(self._path), self._path.open("rb") as stream:
@@ -246,7 +246,7 @@ class Rows:
             raise InputError(f"column '{'.'.join(place)}' {unknown[0]}", where=where, fix=unknown[1])
 
     def _unknown(self, name: str) -> tuple[str, str] | None:
-        """What and fix for a name that the template does not use."""
+        """The message and fix for a name that the template does not use."""
         if self._known is None or name in self._known or name in DEVICE_NAMES:
             return None
         near = nearest(name, self._known)

@@ -259,7 +259,7 @@ def carry_out(
 
 
 def outcomes_of(run: Run) -> Iterator[RowOutcome]:
-    """What became of each row so far."""
+    """The outcome of each row so far."""
     run.journal.flush()
     return outcomes(run.rows, run.journal)
 

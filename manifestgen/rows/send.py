@@ -2,7 +2,7 @@
 
     send_all(rows, renderer.render_all, hub.bulk(), journal, Pace(40.0))
 
-One thread reads and renders; others send. What is between them is a short queue, so that memory does not grow with the
+One thread reads and renders; others send. A short queue connects them, so that memory does not grow with the
 number of rows. Every row ends in exactly one class, and what is not in the journal was not done.
 """
 
@@ -54,7 +54,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Earlier:
-    """What an earlier run sent to devices, so the same is not sent again.
+    """The manifests that an earlier run sent to devices, so that they are not sent again.
 
     Kept in a private database that lives on disk only as far as it must.
     """
@@ -124,7 +124,7 @@ def send_all(
     options = options or Options()
     work: queue.Queue[Sent | None] = queue.Queue(2 * options.threads)
     senders = [
-        threading.Thread(target=_send_what_comes, args=(work, hub, journal, pace), name=f"sender-{number}", daemon=True)
+        threading.Thread(target=_send_queued, args=(work, hub, journal, pace), name=f"sender-{number}", daemon=True)
         for number in range(options.threads)
     ]
     for sender in senders:
@@ -177,7 +177,7 @@ def _join(senders: Iterable[threading.Thread], tick: Callable[[], None], seconds
             sender.join(_TICK)
 
 
-def _send_what_comes(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal, pace: Pace) -> None:
+def _send_queued(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal, pace: Pace) -> None:
     """Send manifests until there are no more, or the run is over."""
     while not pace.stopped:
         try:

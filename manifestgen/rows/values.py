@@ -12,13 +12,13 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.project.values import parse_set
 
-#: Where a value stands among the values of a row: `("site", "name")` for the column `site.name`.
+#: The path of a value among the values of a row: `("site", "name")` for the column `site.name`.
 Place = tuple[str, ...]
 
 # learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry: "A case-sensitive string (up to 128 characters
 # long) of ASCII 7-bit alphanumeric characters plus certain special characters".
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-.%_*?!(),:=@$']{1,128}")
-# What YAML reads as the text that is written, without asking it.
+# Text that YAML reads as the same string, so that it need not be parsed.
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./][A-Za-z0-9_./-]*)*")
 _WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
@@ -53,7 +53,7 @@ def _parsed(text: str) -> Any:
 
 
 def device_problem(device: str, line: int) -> tuple[str, str] | None:
-    """What is wrong with a device ID and how to fix it; None if it is valid."""
+    """The problem with a device ID and its fix; None if it is valid."""
     if not device:
         return f"line {line} names no device", "add the device ID"
     if _DEVICE_ID.fullmatch(device) is None:

@@ -1,8 +1,8 @@
 """Renders rows in several processes, because one alone renders fewer per second than a large hub accepts.
 
-Each worker has a pipe of its own and at most one batch in it, so that neither end ever waits for the other to read. A
-worker ends when its pipe does, however this process ends. What a worker cannot do, because it needs a registry login
-that has not been asked for yet, this process does.
+Each worker has its own pipe with at most one batch in it, so that neither end ever waits for the other to read. A
+worker ends when its pipe does, however this process ends. A row that a worker cannot render, because it needs a
+registry login that has not been asked for yet, this process does.
 """
 
 from __future__ import annotations

@@ -83,6 +83,7 @@ from manifestgen.rules.short_module_name import short_module_name
 from manifestgen.rules.small_device import small_device
 from manifestgen.rules.startup_order import startup_order
 from manifestgen.rules.storage_owner import storage_owner
+from manifestgen.rules.store_missing import store_missing
 from manifestgen.rules.store_time import store_time
 from manifestgen.rules.support_ended import support_ended
 from manifestgen.rules.text_encoding import text_encoding
@@ -177,6 +178,7 @@ RULES: Final[tuple[Rule, ...]] = (
     small_device,
     startup_order,
     storage_owner,
+    store_missing,
     store_time,
     support_ended,
     twin_limits,

@@ -6,6 +6,7 @@ from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
+from manifestgen.manifest.reading import is_null
 from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Operand, option
 
@@ -43,7 +44,7 @@ def image_hosts(manifest: Manifest) -> tuple[tuple[str, int, int], ...]:
     for module in manifest.modules():
         text = module.image_text or ""
         first, slash, _ = text.partition("/")
-        # What stands for all of an image, or for the beginning of it, may have a slash.
+        # A placeholder for a whole image, or for its beginning, may contain a slash.
         found.append((module.at_setting("image"), 0, len(first) + 1 if slash else len(text) + 1))
     for name in ("modules", "systemModules"):
         found += [(place, *_ALL) for place in _unless_object(manifest, name)]
@@ -51,6 +52,12 @@ def image_hosts(manifest: Manifest) -> tuple[tuple[str, int, int], ...]:
             if isinstance(part.value, str):
                 found.append((part.pointer, *_ALL))
     return tuple(found)
+
+
+def is_malformed(manifest: Manifest, *path: str) -> bool:
+    """Whether something on a path of `$edgeAgent` should be an object and is not, which agent-shape says."""
+    parts = [manifest.agent.find(*path[: length + 1]) for length in range(len(path))]
+    return any(part is not None and not is_null(part.value) and not isinstance(part.value, dict) for part in parts)
 
 
 def _unless_object(manifest: Manifest, *path: str) -> tuple[str, ...]:

@@ -27,12 +27,12 @@ from manifestgen.manifest.route import (
 )
 from manifestgen.manifest.route.source import SourceModule
 
-# Longer texts are nobody's routes; a few are kept, so that they cost no memory to speak of.
+# Real routes are shorter; only a few are cached, so that they need little memory.
 _LONG: Final = 4096
 
 
 class Reading(Struct, frozen=True):
-    """What is in the text of a route.
+    """The parts of a route's text.
 
     Attributes:
         route: None if it does not parse.
@@ -66,7 +66,7 @@ def _readings(manifest: Manifest) -> Iterator[tuple[RouteEntry, Reading]]:
 
 
 def _around(text: str, reading: Reading) -> Reading:
-    """What is in a route that does not parse around its placeholders."""
+    """The parts of a route that does not parse around its placeholders."""
     plain = re.sub(placeholder.ROUTE, lambda match: "x" * len(match[0]), text)
     if plain == text:
         return reading
@@ -78,7 +78,7 @@ def _read(text: str) -> Reading:
     try:
         route = parse(text)
     except RouteSyntaxError as error:
-        # What is kept must not keep the stack alive.
+        # A cached error must not keep the stack alive.
         return Reading(None, error.with_traceback(None))
     errors = () if route.condition is None else tuple(compile_check(route))
     return Reading(route, None, errors, tuple(warnings(route)), source_modules(route))

@@ -36,7 +36,7 @@ class Severity(str, Enum):
 
 
 class Effect(str, Enum):
-    """What would happen if the manifest were applied unchanged."""
+    """The effect of applying the manifest unchanged."""
 
     #: IoT Hub or the runtime rejects the manifest, or a section of it.
     REFUSED = "refused"
@@ -62,7 +62,7 @@ _SEVERITY: Final = {
 
 
 class Side(str, Enum):
-    """What rejects the manifest."""
+    """The component that rejects the manifest."""
 
     HUB = "IoT Hub"
     AGENT = "edgeAgent"
@@ -85,7 +85,7 @@ class Problem(Struct, frozen=True, gc=False):
         length: how many characters from there.
         offset: offset in the file's text, for what has no pointer.
         needs: the other places that it depends on, with all that is in them; with numbers after it a place counts only
-            for these characters of its text. Below createOptions a place goes on into their JSON, see `option`.
+            for these characters of its text. Below createOptions, a pointer continues into their JSON, see `option`.
         names: objects of which it matters which keys they have.
         subject: the module that it is about, where the same problem of several is one finding: its
             place is one that these modules share.
@@ -199,12 +199,12 @@ class Rule(Struct, frozen=True, dict=True):
 
     @property
     def summary(self) -> str:
-        """What is wrong, in one line."""
+        """The problem, in one line."""
         return self._documentation[0]
 
     @property
     def why(self) -> str:
-        """What happens, and why."""
+        """The consequences, and the reasons."""
         return self._documentation[1]
 
     @property

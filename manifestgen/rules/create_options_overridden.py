@@ -1,4 +1,4 @@
-"""What the runtime overrides in createOptions."""
+"""Settings in createOptions that the runtime overrides."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -19,8 +19,8 @@ def create_options_types(manifest: Manifest) -> Iterator[Problem]:
     """A value in createOptions has the wrong type.
 
     edgeAgent reads createOptions into typed classes: `Env` and `Binds` must be lists, each port in
-    `PortBindings` a list of objects, `Privileged` true or false, and so on. A single wrong type makes it reject
-    the whole manifest.
+    `PortBindings` a list of objects, `Privileged` true or false, a number must fit its type, and so on. A single
+    wrong type makes it reject the whole manifest.
 
     Write the value as Docker's Engine API describes it.
     """

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from manifestgen.manifest.image import is_private
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import as_text, is_blank
 from manifestgen.manifest.section import child
-from manifestgen.rules._operands import addresses
+from manifestgen.rules._operands import addresses, is_malformed
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
@@ -18,7 +19,7 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def credential_missing(manifest: Manifest) -> Iterator[Problem]:
     """An image comes from a private registry, and no credential matches it.
 
-    The device pulls it without logging in, unless it has a credential of its own. The registry then answers
+    The device pulls it without logging in, unless it has its own credential. The registry answers
     "unauthorized" or "not found".
 
     Add a registry credential whose address is exactly the image's host.
@@ -29,11 +30,10 @@ def credential_missing(manifest: Manifest) -> Iterator[Problem]:
         if not is_private(host) or host is None:
             continue
         if known is None:
-            known = set()
-            for part in manifest.credential_entries():
-                address = child(part, "address")
-                if address is not None and isinstance(address.value, str):
-                    known.add(address.value.upper())
+            known = _addresses(manifest)
+            if "" in known:
+                # A malformed one may be the one that is meant.
+                return
         if host.upper() not in known:
             yield Problem(
                 module.at_setting("image"),
@@ -44,3 +44,15 @@ def credential_missing(manifest: Manifest) -> Iterator[Problem]:
                 needs=addresses(manifest),
                 part=True,
             )
+
+
+def _addresses(manifest: Manifest) -> set[str]:
+    """The addresses of all credentials in capitals; an empty one among them if one cannot be read."""
+    found = set()
+    if is_malformed(manifest, "runtime", "settings", "registryCredentials"):
+        found.add("")
+    for part in manifest.credential_entries():
+        address = child(part, "address")
+        text = None if address is None else as_text(address.value)
+        found.add("" if text is None or is_blank(text) else text.upper())
+    return found

@@ -6,7 +6,7 @@ from manifestgen.manifest.image import DOCKER_HUB
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import is_blank, trim
 from manifestgen.manifest.section import child
-from manifestgen.rules._operands import image_hosts
+from manifestgen.rules._operands import image_hosts, is_malformed
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
@@ -26,7 +26,7 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     Write the address as the images name the host, or remove the entry.
     """
     entries = list(manifest.credential_entries())
-    if not entries:
+    if not entries or _hides_an_image(manifest):
         return
     hosts = {module.image.host.upper() for module in manifest.modules() if module.image and module.image.host}
     # Images that edgeAgent or Docker rejects name a registry all the same.
@@ -53,6 +53,16 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
             fix,
             needs=image_hosts(manifest),
         )
+
+
+def _hides_an_image(manifest: Manifest) -> bool:
+    """Whether an image cannot be read, which other rules say: it may be the one that needs the credential."""
+    if any(is_blank(module.image_text or "") for module in manifest.modules()):
+        return True
+    sections = ("modules", "systemModules")
+    if any(is_malformed(manifest, name) for name in sections):
+        return True
+    return any(not isinstance(part.value, dict) for name in sections for part in manifest.agent.children(name))
 
 
 def _first(image: str) -> str:

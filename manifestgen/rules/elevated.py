@@ -42,7 +42,7 @@ def elevated(manifest: Manifest) -> Iterator[Problem]:
 
 
 def _asked(module: Module, host: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What a module asks for, and the places that say so."""
+    """The privileges that a module requests, and their places."""
     if str(host.get("Privileged", "")).lower() == "true":
         yield f"'Privileged'{_DROPPED}", (option(module, "HostConfig", "Privileged"),)
     added = host.get("CapAdd")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import RESTART_POLICY, STATUS, UINT32, enum_member, integer
+from manifestgen.manifest.reading import RESTART_POLICY, STATUS, UINT32, enum_number, rounded
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
@@ -22,18 +22,18 @@ def ignored_property(manifest: Manifest) -> Iterator[Problem]:
     Remove the property.
     """
     for module in manifest.modules():
-        if not module.system or module.name != "edgeAgent":
+        if not module.is_edge_agent:
             continue
         for name in ("status", "restartPolicy", "startupOrder"):
             if not module.has(name):
                 continue
             value = module.get(name)
             read = (
-                enum_member(value, STATUS)
+                enum_number(value, STATUS)
                 if name == "status"
-                else enum_member(value, RESTART_POLICY)
+                else enum_number(value, RESTART_POLICY)
                 if name == "restartPolicy"
-                else integer(value, *UINT32)
+                else rounded(value, *UINT32)
             )
-            odd = "" if read is not None else ", and the value is not valid for a module"
-            yield Problem(module.at(name), f"{name!r} has no effect on edgeAgent{odd}", "remove it")
+            if read is not None or value is None:
+                yield Problem(module.at(name), f"{name!r} has no effect on edgeAgent", "remove it")

@@ -20,7 +20,8 @@ def layer_replaces_hub(manifest: Manifest) -> Iterator[Problem]:
     Set only `properties.desired.routes.NAME`.
     """
     whole = manifest.hub.whole
-    if manifest.layered and whole is not None:
+    agent = manifest.entries.get("$edgeAgent")
+    if manifest.layered and whole is not None and isinstance(agent, dict | None):
         yield Problem(
             whole.pointer,
             "a layer replaces all of '$edgeHub': the base's routes are lost",

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from manifestgen.manifest import twin
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
-# Dots, dollar signs and blanks are twin-limits' business: IoT Hub refuses them in a twin's key.
 _CONTAINER: Final = r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
 _LONGEST: Final = 128
 
@@ -31,7 +31,8 @@ def module_name(manifest: Manifest) -> Iterator[Problem]:
         name = module.name
         if len(name) > _LONGEST:
             message = f"the name of module {name[:40] + '…'!r} has {len(name)} characters, more than {_LONGEST}"
-        elif re.match(_CONTAINER, name) is None and not any(char in name for char in ".$ "):
+        # The rule twin-limits reports what IoT Hub rejects in a twin's key.
+        elif re.match(_CONTAINER, name) is None and re.search(twin.FORBIDDEN_IN_KEY, name) is None:
             message = f"{name!r} is not a valid container name"
         else:
             continue

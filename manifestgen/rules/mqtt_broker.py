@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from manifestgen.manifest import schema_version
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import join
-from manifestgen.manifest.reading import as_text, enum_member, is_null
+from manifestgen.manifest.reading import as_text, enum_number, is_null
 from manifestgen.manifest.section import Part, child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
@@ -117,7 +117,7 @@ def _bridge(bridge: Part) -> Iterator[Problem]:
     for setting in _items(settings):
         topic = child(setting, "topic")
         direction = child(setting, "direction")
-        if direction is None or enum_member(direction.value, _DIRECTIONS) is None:
+        if direction is None or enum_number(direction.value, _DIRECTIONS) is None:
             what = "the direction of a bridge must be in, out or both"
             yield Problem(setting.pointer, what, _FIX, needs=_in(setting, "direction"))
         text = None if topic is None else as_text(topic.value)

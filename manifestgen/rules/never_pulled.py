@@ -1,4 +1,4 @@
-"""Images that nobody pulls."""
+"""Images that no device pulls."""
 
 from collections.abc import Iterator
 

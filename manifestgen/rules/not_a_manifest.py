@@ -1,4 +1,4 @@
-"""JSON that is no deployment manifest."""
+"""JSON that is not a deployment manifest."""
 
 from collections.abc import Iterator
 

@@ -1,8 +1,8 @@
-"""What the runtime takes and other tools reject."""
+"""Manifests that the runtime accepts and other tools reject."""
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from manifestgen.manifest.create_options import keys as chunk_keys
 from manifestgen.manifest.manifest import Manifest
@@ -53,7 +53,7 @@ def other_tools(manifest: Manifest) -> Iterator[Problem]:
     whole = manifest.agent.whole
     if whole is not None and isinstance(whole.value, dict) and whole.value:
         modules = child(whole, "modules")
-        if modules is None or modules.value is None:
+        if (modules is None or modules.value is None) and not _misspells(whole.value, "modules", _AGENT):
             yield Problem(whole.pointer, "other tools reject '$edgeAgent' without 'modules'", "add '\"modules\": {}'")
         runtime = child(whole, "runtime")
         if runtime is not None and isinstance(runtime.value, dict):
@@ -79,7 +79,8 @@ def _module(module: Module) -> Iterator[Problem]:
         and data.get("imagePullPolicy", "never") in _WORDS["imagePullPolicy"]
     ):
         return
-    if "restartPolicy" not in module.data and not agent and not module.has("restartPolicy"):
+    missing = "restartPolicy" not in module.data and not agent and not module.has("restartPolicy")
+    if missing and not _misspells(module.data, "restartPolicy", KEYS):
         yield Problem(
             module.pointer,
             f"module {module.name!r} has no 'restartPolicy': the runtime accepts that, other tools reject it",
@@ -110,11 +111,20 @@ def _module(module: Module) -> Iterator[Problem]:
             yield Problem(module.at(name), f"other tools reject the number {value}", "write its name")
 
 
+def _misspells(data: Mapping[str, Any], name: str, known: frozenset[str]) -> bool:
+    """Whether a finding suggests this name for a key."""
+    return any(key.lower() not in _LOWER and _near(key, known) == [name] for key in data)
+
+
+def _near(key: str, known: frozenset[str]) -> list[str]:
+    return nearest(key, sorted(known), cutoff=0.7)
+
+
 def _unknown(key: str, pointer: str, known: frozenset[str]) -> Problem:
     if key.startswith(("_", "$", "#", "//")) or key.lower() in ("comment", "comments", "description", "integrity"):
         return Problem(
             pointer, f"the runtime ignores {key!r}, and other tools reject it", "remove it for those tools", at_key=True
         )
-    near = nearest(key, sorted(known), cutoff=0.7)
+    near = _near(key, known)
     fix = f"did you mean {near[0]!r}?" if near else "remove it"
     return Problem(pointer, f"the runtime ignores {key!r}, which it does not know", fix, at_key=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import RESTART_POLICY, enum_member
+from manifestgen.manifest.reading import RESTART_POLICY, enum_member, enum_number
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
@@ -25,9 +25,10 @@ def restart_policy(manifest: Manifest) -> Iterator[Problem]:
     """
     for module in manifest.modules():
         policy = module.get("restartPolicy")
-        if policy == "always" or (module.system and module.name == "edgeAgent"):
+        if policy == "always" or (policy is None and module.is_edge_agent):
             continue
-        if not module.has("restartPolicy") or enum_member(policy, RESTART_POLICY) is not None:
+        read = enum_number if module.is_edge_agent else enum_member
+        if not module.has("restartPolicy") or read(policy, RESTART_POLICY) is not None:
             continue
         seen = "null" if policy is None else repr(policy)
         yield Problem(

@@ -15,7 +15,7 @@ from manifestgen.rules._rule import Effect, Problem, option, rule
 def root_user(manifest: Manifest) -> Iterator[Problem]:
     """A module runs as root.
 
-    edgeAgent and edgeHub run as users of their own; `"User": "root"` is an old way to let them write to a bind
+    edgeAgent and edgeHub run as separate users; `"User": "root"` is an old way to let them write to a bind
     mount.
 
     Make the folder writable for the module's user (1000 for the system modules) and remove `User`.

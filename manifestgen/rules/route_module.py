@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.route import ModuleInput
-from manifestgen.rules._operands import names_of
+from manifestgen.rules._operands import is_malformed, names_of
 from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
@@ -26,7 +26,7 @@ def route_module(manifest: Manifest) -> Iterator[Problem]:
     """
     names = manifest.module_names
     lower = {name.lower() for name in names}
-    if manifest.agent.find("modules") is None and not names:
+    if (manifest.agent.find("modules") is None and not names) or is_malformed(manifest, "modules"):
         return
     for entry, reading in routes(manifest):
         route = reading.route

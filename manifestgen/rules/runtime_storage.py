@@ -41,7 +41,7 @@ def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
 
 
 def _problem(module: Module, options: Options) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
-    """What is missing, the places that say so, and the objects whose keys do."""
+    """The missing part, and the places and objects that show it."""
     folder = module.env_value("storageFolder") or module.env_value("StorageFolder")
     if not folder:
         return "no 'storageFolder'", env_place(module, "storageFolder", "StorageFolder"), (module.at("env"),)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import UINT32, integer
+from manifestgen.manifest.reading import UINT32, rounded
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
@@ -18,15 +18,16 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def startup_order(manifest: Manifest) -> Iterator[Problem]:
     """A module's `startupOrder` is not an integer from 0 to 4294967295.
 
-    It is optional; with null, a negative number or one that is too large, edgeAgent rejects the whole manifest.
+    It is optional; with null, a negative number or one that is too large, edgeAgent rejects the whole manifest. It
+    rounds a fraction.
 
     Write an integer of 0 or more, or leave it out.
     """
     for module in manifest.modules():
-        if not module.has("startupOrder") or (module.system and module.name == "edgeAgent"):
-            continue
         order = module.get("startupOrder")
-        if integer(order, *UINT32) is None:
+        if not module.has("startupOrder") or (order is None and module.is_edge_agent):
+            continue
+        if rounded(order, *UINT32) is None:
             seen = "null" if order is None else repr(order)[:40]
             yield Problem(
                 module.at("startupOrder"),

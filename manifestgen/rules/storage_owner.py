@@ -16,7 +16,7 @@ from manifestgen.rules._rule import Effect, Problem, option, rule
 def storage_owner(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` or edgeHub stores data in a host folder.
 
-    Their images run as a user of their own. If the folder belongs to root, they cannot write to it and fail at
+    Their images run as a separate user. If the folder belongs to root, they cannot write to it and fail to
     start.
 
     Run `sudo chown 1000 FOLDER` on the device once, or use a volume, which Docker makes writable.

@@ -1,4 +1,4 @@
-"""What IoT Hub does not take in a twin."""
+"""Limits of IoT Hub for twins."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -38,7 +38,7 @@ def twin_limits(document: Document) -> Iterator[Problem]:
         for path, part in section.pieces:
             if not path and not isinstance(part.value, dict):
                 continue
-            # A layer's key is a path: what it sets stands that deep in the twin.
+            # A layer's key is a path, so its value is that deep in the twin.
             desired: Any = part.value
             for step in reversed(path):
                 desired = {step: desired}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
-from manifestgen.rules._operands import names_of
+from manifestgen.rules._operands import is_malformed, names_of
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
@@ -25,6 +25,8 @@ def twin_module(manifest: Manifest) -> Iterator[Problem]:
     """
     names = [part.name for part in manifest.agent.children("modules")]
     known = set(names)
+    if is_malformed(manifest, "modules"):
+        return
     for name in manifest.entries:
         if name in ("$edgeAgent", "$edgeHub") or name in known:
             continue

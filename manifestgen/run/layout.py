@@ -1,4 +1,4 @@
-"""What a project runs on this machine: its manifest, and for each module the code that it is."""
+"""A project's modules on this machine: its manifest, and the code of each module."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Layout:
-    """What runs.
+    """The modules to run.
 
     Attributes:
         modules: those that can run here.
@@ -58,7 +58,7 @@ class Layout:
     files: tuple[Path, ...] = field(default=())
 
     def origin(self, given: str) -> Origin:
-        """What messages from a file are taken for: `MODULE/OUTPUT` as given, else what a route into the model names.
+        """The sender of messages from a file: `MODULE/OUTPUT` as given, else the source of a route into the model.
 
         Raises:
             InputError: no route leads into the model's module.
@@ -135,7 +135,7 @@ def lay_out_project(
 
 
 def _stand_in(module: str) -> str:
-    """A reference that stands for the image of a module, and tells it from others."""
+    """A reference that stands in for the image of a module, and is unique."""
     return f"{NOWHERE.rpartition(':')[0]}:{module}"
 
 
@@ -190,7 +190,7 @@ def _named(modules: tuple[str, ...]) -> str:
 
 
 def watched(project: Project) -> tuple[Path, ...]:
-    """The project file, the template, and of each module the entry script with what lies beside it, packages and model.
+    """The project file, the template, and each module's entry script with the modules beside it, packages and model.
 
     Raises:
         InputError: an entry script, or a module that it imports, is missing or not Python.

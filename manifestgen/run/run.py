@@ -1,4 +1,4 @@
-"""Runs what a project lays out: its modules as processes, the routes between them, `$upstream` to whoever listens."""
+"""Runs a project's layout: its modules as processes, the routes between them, `$upstream` to the observer."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class _Run:
                 self._changed.clear()
                 self._say_changes()
                 if make is not None:
-                    self._look_at_files(make)
+                    self._check_files(make)
                 if self._place is not None:
                     self._require_own()
                 if self._place is not None and messages is not None:
@@ -170,7 +170,7 @@ class _Run:
                 self._observer.progress(f"module {name!r}: started again")
         self._known = states
 
-    def _look_at_files(self, make: Callable[[], Layout]) -> None:
+    def _check_files(self, make: Callable[[], Layout]) -> None:
         stamps = _stamps(self._layout.files)
         if stamps == self._seen:
             return
@@ -181,7 +181,7 @@ class _Run:
             layout = make()
             self._apply(layout)
         except ManifestgenError as error:
-            self._observer.progress(f"error: {error}; what runs is still what was there before")
+            self._observer.progress(f"error: {error}; the running modules are unchanged")
             return
         old, self._layout = self._layout, layout
         self._seen = _stamps(layout.files)
@@ -240,7 +240,7 @@ def serve(
                 try:
                     files = apply()
                 except ManifestgenError as error:
-                    listener.progress(f"error: {error}; what runs is still what was there before")
+                    listener.progress(f"error: {error}; the running modules are unchanged")
                 seen = _stamps(files)
     finally:
         agent.stop()

@@ -26,7 +26,7 @@ _TWIN_TIMEOUT = 10.0
 
 
 def subscriptions(module: ModuleTopics) -> Sequence[str]:
-    """What a module subscribes to, in this order: the answer to a twin request must find its subscription."""
+    """A module's subscriptions, in order: one must exist before the answer to a twin request arrives."""
     return (topics.TWIN_RESPONSES, topics.TWIN_PATCHES, topics.METHODS, module.inputs)
 
 
@@ -228,7 +228,7 @@ class EdgeModule:
     def _finish(self, delivery: Delivery, results: Sequence[Outgoing]) -> None:
         self._metrics.queued -= 1
         if (kinds := len(self._metrics.requests)) != self._kinds:
-            # The first result, or the first failure: whoever waits for it need not wait for the next report.
+            # The first result or failure is reported at once, because `deploy` waits for it.
             self._kinds = kinds
             self._report()
         remaining = len(results)

@@ -19,7 +19,7 @@ from .request import BadInput, Request, Response
 from .settings import Answer
 from .swagger import Swagger
 
-# What a proxy or a server that is starting up answers.
+# Statuses of a proxy, or of a server that is starting up.
 _AWAY = (502, 503, 504)
 
 
@@ -136,7 +136,7 @@ class Forward:
 
 
 def mlflow_body(content: Any) -> Any:
-    """An input as MLflow takes it. What has one of its forms already stays as it is."""
+    """An input in MLflow's format; an input that has it already is unchanged."""
     forms = {"dataframe_split", "dataframe_records", "instances", "inputs"}
     if isinstance(content, dict):
         return content if forms & content.keys() else {"dataframe_records": [content]}

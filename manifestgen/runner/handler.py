@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Receipt:
-    """What acknowledges a received message: its packet ID, valid in the connection that it came by; 0 for QoS 0."""
+    """Acknowledges a received message: its packet ID, valid only in the connection that delivered it; 0 for QoS 0."""
 
     generation: int
     mid: int

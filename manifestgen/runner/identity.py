@@ -23,7 +23,7 @@ _API_VERSION = "2019-10-01"
 
 
 class Signer(Protocol):
-    """What signs tokens, and knows whose certificates to trust."""
+    """Signs tokens, and knows which certificates to trust."""
 
     def sign(self, data: bytes) -> str:
         """The HMAC-SHA256 of the data with the module's key, as base64."""

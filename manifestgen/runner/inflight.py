@@ -1,8 +1,8 @@
-"""The inputs that are not acknowledged yet: the part of the runner that decides that no message is lost.
+"""The inputs that are not acknowledged yet: the part of the runner that ensures that no message is lost.
 
-At least once: an input is acknowledged after edgeHub has acknowledged its results. What was received by a connection
-that is gone cannot be acknowledged any more, and comes again; if it was begun before, the one that comes again is
-taken for it instead of being scored a second time.
+At least once: an input is acknowledged after edgeHub has acknowledged its results. An input of a lost connection
+cannot be acknowledged any more, and is delivered again; if scoring had begun, the new delivery is matched with it
+instead of being scored again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from .handler import Receipt
 from .message import Message
 
-# What is finished, but could not be acknowledged, is remembered until it comes again. edgeHub has one such message.
+# A finished input that could not be acknowledged is remembered until it is delivered again; edgeHub has only one.
 _REMEMBERED = 64
 
 
@@ -71,7 +71,7 @@ class Inflight:
         self.generation = generation
 
     def disconnected(self) -> None:
-        """What is queued is dropped, since it comes again."""
+        """Drop queued inputs, since they are delivered again."""
         for delivery in [d for d in self._open if d.state is _State.QUEUED]:
             delivery.state = _State.DROPPED
             del self._open[delivery]
@@ -85,7 +85,7 @@ class Inflight:
             receipt: what acknowledges it.
         """
         for delivery in self._open:
-            if delivery.key == key and self._comes_again(delivery):
+            if delivery.key == key and self._redelivered(delivery):
                 delivery.receipts.append(receipt)
                 if delivery.state is _State.FINISHED:
                     self.finish(delivery)
@@ -109,7 +109,7 @@ class Inflight:
         for oldest in finished[:-_REMEMBERED]:
             del self._open[oldest]
 
-    def _comes_again(self, delivery: Delivery) -> bool:
+    def _redelivered(self, delivery: Delivery) -> bool:
         # With a message ID nothing else looks the same. Without one two messages may be equal, but what was not
         # acknowledged in the connection before comes first in this one.
         return delivery.message.id is not None or all(r.generation < self.generation for r in delivery.receipts)

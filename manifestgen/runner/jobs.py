@@ -1,4 +1,4 @@
-"""What the main thread is given to do, one job at a time; a `Delivery` is one, too."""
+"""The jobs of the main thread, one at a time; a `Delivery` is one, too."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Configure:
 
 @dataclass(frozen=True)
 class Stop:
-    """End the process with this exit code. What was begun is finished, nothing else is begun."""
+    """End the process with this exit code: finish the current job and start no other."""
 
     exit_code: int
     reason: str = ""

@@ -21,7 +21,7 @@ IGNORED, DUPLICATE = "ignored", "duplicate"
 
 
 class Metrics:
-    """What has happened since the process started."""
+    """Counts since the process started."""
 
     def __init__(self) -> None:
         self.started = time.time()

@@ -38,7 +38,7 @@ def sha256_of(folder: Path) -> str:
     """
     inside = list(folder.iterdir()) if folder.is_dir() else []
     if len(inside) == 1 and inside[0].is_dir():
-        folder = inside[0]  # a model that is a folder lies there under its own name
+        folder = inside[0]  # a model folder is in there under its own name
     files = sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*") if not file.is_dir())
     if not files:
         return ""

@@ -1,4 +1,4 @@
-"""What becomes of an input: a result, or a failure; and of a request that waits for an answer."""
+"""The outcome of an input, a result or a failure, and of a request that waits for an answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a request that waits for an answer.
+    """The outcome of a request that waits for an answer.
 
     Attributes:
         status: as an HTTP status.

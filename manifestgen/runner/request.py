@@ -1,4 +1,4 @@
-"""What a scorer is asked, whatever it came by: a message, a direct method or HTTP.
+"""A request to a scorer from any source: a message, a direct method or HTTP.
 
 Also the little of `azureml_inference_server_http.api` and `azureml.contrib.services` that entry scripts import, for
 images in which neither is installed.
@@ -136,7 +136,7 @@ class Request:
 
 
 class Response:
-    """What `AMLResponse` is in the absence of Azure ML's packages."""
+    """Replaces `AMLResponse` without Azure ML's packages."""
 
     def __init__(
         self,

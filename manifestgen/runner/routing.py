@@ -24,7 +24,7 @@ _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 class Unsendable(Exception):
-    """What `run` returned cannot be sent. The text says why."""
+    """The return value of `run` cannot be sent. The text says why."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Sender:
-    """What results say about where they come from."""
+    """Properties of results about their origin."""
 
     module: str
     model: str

@@ -36,7 +36,7 @@ from .watchdog import GRACE, Watchdog
 
 _HERE = Path(__file__).parent
 
-# What is accepted at most once is still scored for this long after a signal.
+# With at-most-once, accepted inputs are still scored for this long after a signal.
 _DRAIN = 5.0
 
 
@@ -89,7 +89,7 @@ class Runner:
 
     @property
     def swagger(self) -> Swagger:
-        """What the scorer says about its inputs and results. May be read in any thread."""
+        """The scorer's description of its inputs and results. May be read in any thread."""
         return self._scorer.swagger
 
     def submit(self, job: Job) -> None:
@@ -103,7 +103,7 @@ class Runner:
             self.edge.report_soon()
 
     def status(self) -> dict[str, Any]:
-        """What is reported, and what the method `status` answers. May be called in any thread."""
+        """The reported properties, also the answer of the method `status`. May be called in any thread."""
         metrics = self._metrics
         runner: dict[str, Any] = {
             "version": __version__,

@@ -31,7 +31,7 @@ _SHORT = {"2.0": "2", "3.0": "3"}
 
 
 class Scorer(Protocol):
-    """What answers inputs. Called in the main thread only, one call at a time."""
+    """Answers inputs. Called in the main thread only, one call at a time."""
 
     batches: bool
     """Whether an input may be an array of inputs."""
@@ -51,7 +51,7 @@ class Scorer(Protocol):
 
     @property
     def swagger(self) -> Swagger:
-        """What the scorer says about its inputs and results."""
+        """The scorer's description of its inputs and results."""
         ...
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ def _load(path: Path) -> ModuleType:
 
 
 def _caller(run: Callable[..., Any]) -> tuple[Callable[[Request], Any], bool]:
-    """What calls `run` with a request, in the way it is declared; and whether it takes arrays of inputs, too."""
+    """A function that calls `run` as it is declared; and whether it also takes arrays of inputs."""
     parameters = list(inspect.signature(run).parameters.values())
     usual = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     if any(parameter.kind not in usual for parameter in parameters):

@@ -323,7 +323,7 @@ class Session:
     def _read(self) -> None:
         while self._client.socket() is not None and self._client.loop_read() == mqtt.MQTT_ERR_SUCCESS:
             sock: Any = self._client.socket()
-            # What TLS has decrypted already, poll does not see.
+            # poll does not see data that TLS has already decrypted.
             if sock is None or not sock.pending():
                 return
 

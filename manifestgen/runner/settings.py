@@ -301,7 +301,7 @@ def misspelt(environ: Mapping[str, str]) -> list[str]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What becomes of a desired property, as IoT Plug and Play reports it.
+    """The outcome of a desired property, as reported by IoT Plug and Play.
 
     Attributes:
         value: the value that is in effect now.

@@ -17,7 +17,7 @@ _ALIASES = {"2.0": "2", "3.0": "3"}
 
 @dataclass(frozen=True)
 class Swagger:
-    """What a scorer says about its inputs and outputs.
+    """A scorer's description of its inputs and outputs.
 
     Attributes:
         folder: where files of the script's own may lie.

@@ -1,7 +1,7 @@
 """The MQTT topics of a module at edgeHub, and the properties of a message as the last part of its topic.
 
 `manifestgen.edge.hub.topics` is edgeHub's side of the same, written apart on purpose: the runner imports nothing else
-of manifestgen, and two sides that share a mistake would understand each other and nobody else.
+of manifestgen, and two sides that share a mistake would understand only each other.
 
 Source: Azure/iotedge, edge-hub; the same as azure-iot-device 2.14 uses, which a test compares byte for byte.
 """
@@ -134,7 +134,7 @@ def method_response(status: int, request_id: str) -> str:
 
 
 def read_twin_response(topic: str) -> TwinResponse | None:
-    """What a twin response's topic says; None for another topic or a malformed one."""
+    """Parse a twin response's topic; None for another topic or a malformed one."""
     if not topic.startswith(_TWIN_RESPONSE):
         return None
     status, _, query = topic[len(_TWIN_RESPONSE) :].partition("/")
@@ -145,7 +145,7 @@ def read_twin_response(topic: str) -> TwinResponse | None:
 
 
 def read_twin_patch(topic: str) -> TwinPatch | None:
-    """What a desired properties patch's topic says; None for another topic."""
+    """Parse a desired properties patch's topic; None for another topic."""
     if not topic.startswith(_TWIN_PATCH):
         return None
     properties = decode_properties(topic[len(_TWIN_PATCH) :].lstrip("?"))
@@ -153,7 +153,7 @@ def read_twin_patch(topic: str) -> TwinPatch | None:
 
 
 def read_method(topic: str) -> MethodCall | None:
-    """What a direct method's topic says; None for another topic or a malformed one."""
+    """Parse a direct method's topic; None for another topic or a malformed one."""
     if not topic.startswith(_METHOD):
         return None
     name, _, query = topic[len(_METHOD) :].partition("/")

@@ -1,8 +1,8 @@
 """`python -m manifestgen_runner.trial EVENTS`: load score.py and score one message as the runner does, with no edgeHub.
 
-What is asked comes on stdin as a JSON object: `input` (the message's body in Base64), `repeat` (how often to score it),
+The request is a JSON object on stdin: `input` (the message's body in Base64), `repeat` (how often to score it),
 `timeout` (seconds that init, and each call of run, may take) and `memory` (MiB of data the process may have, 0 for no
-limit). What happens is written to the file EVENTS, one JSON object a line, as it happens: a process that is killed, or
+limit). Events are written to the file EVENTS as they happen, one JSON object per line: a process that is killed, or
 that never ends, leaves behind how far it got. If the time is up, EVENTS.trace says where it was.
 """
 

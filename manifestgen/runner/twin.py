@@ -87,7 +87,7 @@ class Twin:
         self._get = self._report = None
 
     def report(self, properties: Json) -> None:
-        """What the reported properties shall be as a whole; sent by `tick`, at most once in five seconds."""
+        """Set all reported properties; `tick` sends them, at most once in five seconds."""
         self._wanted = properties
 
     def hurry(self) -> None:

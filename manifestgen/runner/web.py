@@ -76,7 +76,7 @@ def metrics(text: Callable[[], str]) -> Site:
 
 
 def serve(listen: Listen, site: Site, variable: str) -> Callable[[], None]:
-    """Serve a site in threads of its own; what ends that.
+    """Serve a site in separate threads; returns a function that stops it.
 
     Raises:
         SettingsError: the address cannot be listened at.
@@ -167,7 +167,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         request = self.headers.get("x-request-id") or str(uuid.uuid4())
         client = self.headers.get("x-ms-client-request-id") or self.headers.get("x-ms-request-id") or ""
         ids = {"x-request-id": request, "x-ms-request-id": client or request, "x-ms-client-request-id": client}
-        # What came in is not sent on if it could end the header.
+        # Do not forward a value that could end the header.
         return {name: value for name, value in ids.items() if value and value.isprintable() and len(value) <= 100}
 
     def log_message(self, format: str, *arguments: Any) -> None:

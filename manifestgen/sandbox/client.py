@@ -31,7 +31,7 @@ def stop(admin: str) -> None:
 
 
 def messages(admin: str, device: str, after: int = 0) -> Mapping[str, Any]:
-    """What a device has sent: `sent`, how many in all, and `messages`, those that are kept, oldest first.
+    """The messages of a device: `sent`, the total, and `messages`, those that are kept, oldest first.
 
     Args:
         admin: address of the admin API, with its token.

@@ -13,7 +13,7 @@ from manifestgen.sandbox.world import World
 
 
 class Sandbox(Protocol):
-    """What the admin API shows and controls; `server.Sandbox` implements it."""
+    """The Protocol that the admin API shows and controls; `server.Sandbox` implements it."""
 
     admin_token: str
     faults: Faults

@@ -218,7 +218,7 @@ async def _drip(request: web.Request, response: web.StreamResponse, seconds: flo
     return dripping
 
 
-# What is sent first, and then again and again.
+# The first piece, and the one that is repeated.
 _ENDLESS: Final[Mapping[str, tuple[bytes, bytes]]] = {
     "silence": (b"", b""),
     "drip": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
@@ -243,7 +243,7 @@ async def _hold(request: web.Request, first: bytes, piece: bytes, seconds: float
 async def _truncate(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     body = response.body if isinstance(response, web.Response) else None
     if not isinstance(body, bytes) or not body:
-        # There is no body to cut, or it was streamed and already sent: only the connection can be cut.
+        # Without a body, or after a streamed one, only the connection can be cut.
         return _drop(request)
     cut = web.StreamResponse(status=response.status, headers=response.headers)
     cut.content_length = len(body)

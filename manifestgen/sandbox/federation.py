@@ -1,7 +1,7 @@
-"""Federated credentials of the sandbox's service principal: whose tokens it takes in place of a secret.
+"""Federated credentials of the sandbox's service principal: the issuers whose tokens replace a secret.
 
-A pipeline's provider signs a token that says which job runs; Entra ID exchanges it for one of its own if a federated
-credential names its issuer, its subject and its audience, all three exactly. Documents in `World.store`:
+A pipeline's provider signs a token that says which job runs; Entra ID exchanges it for its own token if a federated
+credential matches its issuer, subject and audience exactly. Documents in `World.store`:
 
     kind          key     value
     federated     NAME    {"issuer", "subject", "audience"}
@@ -28,7 +28,7 @@ AUDIENCE: Final = "api://AzureADTokenExchange"
 GITHUB_ISSUER: Final = "https://token.actions.githubusercontent.com"
 AZURE_PIPELINES_ISSUER: Final = "https://vstoken.dev.azure.com/5ab5c710-0000-4000-8000-0000000000d0"
 
-#: What the request for a token says of an assertion (RFC 7523).
+#: The assertion type in a token request (RFC 7523).
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,119}")

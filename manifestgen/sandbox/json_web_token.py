@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class JsonWebToken:
-    """A token that was read, whoever signed it.
+    """A token that was read; its signature is not verified.
 
     Attributes:
         claims: JSON data, which should be an object.

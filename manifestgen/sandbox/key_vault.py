@@ -151,7 +151,7 @@ class _Vaults:
             if client_id := request.headers.get("x-ms-client-request-id"):
                 headers["x-ms-client-request-id"] = client_id
             try:
-                self._admit(request, host)
+                self._authorize(request, host)
                 data = await handle(request, host)
                 if data is None:
                     return web.Response(status=204, headers=headers)
@@ -227,7 +227,7 @@ class _Vaults:
         host = request.host.partition(":")[0].lower()
         return host if serves(self._world, host) else self._world.names.vault_host
 
-    def _admit(self, request: web.Request, host: str) -> None:
+    def _authorize(self, request: web.Request, host: str) -> None:
         """Check a request in the same order as the service: token, network, permission, api-version."""
         verify_token(self._world, request, (_resource(host),))
         known = vault(self._world, host) or {}

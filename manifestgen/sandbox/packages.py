@@ -1,7 +1,7 @@
 """The packages of a build: really chosen and installed with uv, and the log of that.
 
 An image's packages are installed into an environment of this machine, the same as `manifestgen test` uses, and not into
-the image's layers. What is not done is marked as simulated.
+the image's layers. Steps that are not executed are marked as simulated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it.
+    """The result of an installation.
 
     Attributes:
         lines: of the log.

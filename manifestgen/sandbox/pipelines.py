@@ -1,6 +1,6 @@
 """The services that tell a pipeline's job who it is: GitHub's and Azure Pipelines' issuers of OpenID Connect tokens.
 
-A job has an address and a token of its own for asking them, in its environment. `variables_of` makes those for a job;
+A job has the URL and a token to request them in its environment. `variables_of` makes those for a job;
 the token holds what the job is, so nothing is kept.
 """
 

@@ -1,4 +1,4 @@
-"""What the sandbox's services share: names, secrets, state and clock.
+"""Shared by the sandbox's services: names, secrets, state and clock.
 
 State is kept in SQLite, not in memory: a sandbox with a hundred thousand devices stays small, and with a state folder
 it survives a restart.

@@ -1,4 +1,4 @@
-"""The services of a project, for any program: adapters are chosen, imported and connected here, when first used.
+"""The services of a project, for any program: adapters are chosen, imported and connected on first use.
 
 project = load(Path("my-model"))
 with ProjectServices(project) as services:

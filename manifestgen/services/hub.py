@@ -24,7 +24,7 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
         environ: the environment variables; None for those of this process.
 
     Raises:
-        InputError: none of them names one; or no host is given, and the connection string and the project name two.
+        InputError: none of them names one; or no host is given, and connection string and project name different hubs.
     """
     text = (os.environ if environ is None else environ).get(CONNECTION_STRING)
     configured = project.hub.host if project is not None and project.hub is not None else None
@@ -49,12 +49,12 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
 
 
 def hub_needs_login(host: str | None) -> bool:
-    """Whether `open_hub` would use the credential of Azure, rather than a connection string."""
+    """Whether `open_hub` would use an Azure credential, not a connection string."""
     return host is not None or not os.environ.get(CONNECTION_STRING)
 
 
 def _require_same(hub: Hub, configured: str, project: Project) -> None:
-    """Raise InputError if the hub of the connection string is not the project's: neither silently wins."""
+    """Raise InputError if connection string and project name different hubs: neither silently overrides the other."""
     from manifestgen.hub_name import hub_identity
 
     named = hub_identity(configured)
@@ -69,10 +69,10 @@ def _require_same(hub: Hub, configured: str, project: Project) -> None:
 
 @contextmanager
 def open_distribution(*, hurried: bool = False) -> Iterator[Distribution]:
-    """The registries that images come from, for a program without a project; closed at the end of the block.
+    """Open the registries that images come from, for a program without a project; a context manager.
 
     Args:
-        hurried: for what may be left out, such as sizes: nobody waits long for a registry that does not answer.
+        hurried: use short timeouts, for optional information such as sizes.
     """
     from manifestgen.azure.registry_api import HURRIED, ImageRegistries
 
@@ -84,7 +84,7 @@ def open_distribution(*, hurried: bool = False) -> Iterator[Distribution]:
 
 
 def log_in() -> None:
-    """Raise unless Azure issues a token to this process. Raises DeniedError, CloudError."""
+    """Check that Azure issues a token to this process. Raises DeniedError, CloudError."""
     from manifestgen.azure import arm
     from manifestgen.azure.auth import token
 

@@ -1,4 +1,4 @@
-"""The services of one module: the models and the builder of its image, beside what all modules of a project share."""
+"""The services of one module: its models and builder, beside the services that a project's modules share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_builder(project: Project, services: Services) -> Builder:
 
 
 def open_models(project: Project) -> ModelSource:
-    """The models of a project of one module: of its workspace, or on this machine if it names and needs none."""
+    """The models of a project of one module: from its workspace, or on this machine if it names and needs none."""
     if is_local(project):
         from manifestgen.images.local_models import LocalModels
 
@@ -43,14 +43,14 @@ def open_models(project: Project) -> ModelSource:
 
 
 def is_local(project: Project) -> bool:
-    """Whether a project's model is a file that is registered nowhere: it names no workspace and needs none."""
+    """Whether a project's model is a local file, not registered: the project names no workspace and needs none."""
     from manifestgen.project.builders import builds_from_context
 
     return project.workspace is None and builds_from_context(project.image)
 
 
 def _reads_second_version(project: Project) -> bool:
-    """Whether models come through azure-ai-ml: unless Azure ML builds, or azureml-core alone is installed.
+    """Whether models come through azure-ai-ml: always, unless Azure ML builds or only azureml-core is installed.
 
     Both SDKs see the same models; Azure ML builds through azureml-core only.
     """
@@ -67,20 +67,20 @@ def _is_installed(module: str) -> bool:
 
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it is in
+    except ModuleNotFoundError:  # the parent package is missing, too
         return False
 
 
 class ModuleServices:
-    """The services of one module of a project of several: `Services` with its own models and builder."""
+    """The services of one of several modules of a project: `Services` with its own models and builder."""
 
     def __init__(self, whole: Services, project: Project, shared: threading.Lock) -> None:
         """The services of a module.
 
         Args:
-            whole: of the project, which are shared.
-            project: the project with that module alone.
-            shared: held while a shared service is connected or a login looked up: modules are built in threads.
+            whole: the project's services, which are shared.
+            project: the project with only that module.
+            shared: a lock held while a shared service connects or a login is looked up: modules are built in threads.
         """
         self._whole = whole
         self._project = project

@@ -43,7 +43,7 @@ def _service(connect: Callable[[ProjectServices], _Service]) -> cached_property[
 
 
 class ProjectServices:
-    """Implements `manifestgen.cloud.Services` with Azure; as a context manager it closes what it opened."""
+    """Implements `manifestgen.cloud.Services` with Azure; as a context manager, it closes its connections."""
 
     def __init__(
         self,
@@ -62,12 +62,12 @@ class ProjectServices:
         Args:
             project: names the workspace, the builder, the registries and the hub.
             hub: host that overrides the project's.
-            enable_admin: enable a registry's admin user where it is needed and disabled.
-            create_token: create a registry's token, or its first password, where it is needed and missing.
-            report: is called with each thing that was enabled or created, and each password that expires soon.
-            progress: is called with what takes a while.
+            enable_admin: enable a registry's admin user if it is needed and disabled.
+            create_token: create a registry's token, or its first password, if it is needed and missing.
+            report: called with each change that was made, and each password that expires soon.
+            progress: called before each step that takes a while.
             environ: the environment variables; None for those of this process.
-            connecting: is called before each of the services is first used.
+            connecting: called before the first use of each service.
         """
         self._project = project
         self._host = hub
@@ -104,14 +104,14 @@ class ProjectServices:
 
     @property
     def _leading(self) -> Project:
-        """The project with one module: of several, one that Azure ML builds, whose workspace has a registry."""
+        """A project of one module: of several, one that Azure ML builds, as its workspace has a registry."""
         from manifestgen.project.builders import leading
 
         return self._project.only((leading(self._project.modules).name,))
 
     @_service
     def models(self) -> ModelSource:
-        """The models of the project's Azure ML workspace; of a project that needs none, the model on this machine."""
+        """The models of the project's Azure ML workspace; for a project that needs none, the model on this machine."""
         return open_models(self._leading)
 
     @_service
@@ -147,11 +147,11 @@ class ProjectServices:
         return open_hub(self._host, self._project, self._environ)
 
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
-        """The login for each registry host that has one; each is looked up once. See `Logins.find`."""
+        """The login for each registry host that has one; looked up once each. See `Logins.find`."""
         return self.logins.find(hosts)
 
     def registry_of(self, host: str) -> RegistryInfo:
-        """The Azure container registry that answers under a host. Raises NotFoundError."""
+        """The Azure container registry with this host. Raises NotFoundError."""
         return self.inputs.registry_of(host)
 
     @cached_property

@@ -1,7 +1,7 @@
 """A solution of the VS Code extension or of iotedgedev, as a value: template, `.env` and `module.json` files.
 
-`read_solution` reads one, `generate` makes the manifest that those tools make of it. What a placeholder is and what it
-stands for is in `expansion`; how `manifestgen import` makes a project of it is in `manifestgen.importing`.
+`read_solution` reads one, `generate` creates the manifest that those tools generate from it. The syntax and values of
+placeholders are in `expansion`; `manifestgen import` is in `manifestgen.importing`.
 """
 
 from manifestgen.solution.generate import Generated, generate

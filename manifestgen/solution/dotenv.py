@@ -25,7 +25,7 @@ class Variable(Struct, frozen=True):
     """A variable.
 
     Attributes:
-        value: a `Secret` if it holds one, as far as can be told.
+        value: a `Secret` if it looks like one.
         where: `FILE:LINE:COLUMN` of its name.
         replaces: place of an earlier line that gives it too; empty if there is none.
     """

@@ -1,8 +1,9 @@
-r"""What placeholders there are in a text, and their values: `${MODULES.f}`, `${MODULEDIR<../f>}`, `$NAME`, `${NAME}`.
+r"""The placeholders in a text, and their values: `${MODULES.f}`, `${MODULEDIR<../f>}`, `$NAME`, `${NAME}`.
 
-A text is cut into pieces. Joined with their values they are what the tool makes of the text; `manifestgen.importing`
-joins the same pieces to a template. The tool replaces in the JSON text of the file, line by line. Here it is done value
-by value, which gives the same, but for a value with a quotation mark: that breaks the JSON there, and is text here.
+A text is split into pieces. Joined with their values, they are the tool's output; `manifestgen.importing` joins the
+same pieces to a template. The tool replaces in the JSON text of the file, line by line; here, it is done value by
+value. The result is the same, except for a value with a quotation mark: it breaks the JSON there, and is plain text
+here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FOLDER: Final = re.compile(r"\$\{MODULEDIR<([^<>]+)>(?:\.[^{}]+)?\}")
 
 
 class Kind(Enum):
-    """What a piece of a text is."""
+    """The kind of a piece of text."""
 
     TEXT = "text"
     IMAGE = "image"
@@ -45,7 +46,7 @@ class Piece(Struct, frozen=True):
         text: as it is written.
         start: where in the text it begins.
         name: of a variable, or the key of an image, such as `MODULES.f.amd64`.
-        value: what it stands for; None if there is no such image, or the variable has no value.
+        value: of the image or variable; None if there is no such image, or the variable has no value.
     """
 
     kind: Kind
@@ -56,7 +57,7 @@ class Piece(Struct, frozen=True):
 
     @property
     def result(self) -> str:
-        """What the tool writes in its place: the value, or the placeholder itself if it has none."""
+        """The tool's replacement: the value, or the placeholder itself if it has none."""
         return self.text if self.value is None else self.value
 
 
@@ -123,7 +124,7 @@ def _variables(text: str, offset: int, lookup: Lookup, profile: Profile) -> Iter
 def as_json_reads(value: str) -> str:
     r"""A variable's value as the tool's JSON has it: `a\"b` is `a"b`, since it is put into the JSON text as it is.
 
-    What would break the JSON there is taken as it is.
+    A value that would break the JSON there is used as plain text.
     """
     try:
         read = json.loads(f'"{value}"')

@@ -90,7 +90,7 @@ def generate(
 
 
 def rewritten(solution: Solution, images: Mapping[str, str], write: Callable[[Text], str]) -> dict[str, Any]:
-    """The template's content with every key and text written anew, as the tool renames and drops keys."""
+    """The template's content with every key and text rewritten, since the tool renames and drops keys."""
     content: dict[str, Any] = _rewritten(solution, images, solution.template.data, "", write)
     return _renamed(content)
 
@@ -144,7 +144,7 @@ def texts(solution: Solution, images: Mapping[str, str]) -> Iterator[Text]:
 def unresolved(solution: Solution, images: Mapping[str, str]) -> Iterator[Unresolved]:
     """The placeholders that have no value, in the order of the file; then those of the images that it uses.
 
-    What counts as one is decided as `check` decides it: a dollar in a command of a shell, or in a route, is none.
+    Placeholders are recognized as by `check`: a dollar in a shell command, or in a route, is not one.
     """
     known: dict[tuple[str, bool], set[str]] = {}
     for one in find(solution.template.data):

@@ -20,7 +20,7 @@ MORE: Final = "{more}"
 class Marks:
     """The expressions of a template that is being made.
 
-    An expression stands in a string, which it becomes a part of. One that ends with `| tojson` and is all of a string
+    An expression is in a string and becomes a part of it. One that ends with `| tojson` and is all of a string
     is the value itself.
     """
 

@@ -1,4 +1,4 @@
-"""Reads a solution: the template that is named, and what lies beside it."""
+"""Reads a solution: the named template, and the files beside it."""
 
 from __future__ import annotations
 

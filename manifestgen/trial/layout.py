@@ -1,4 +1,4 @@
-"""The files of a trial, laid out as in the image: entry script, runner and model, and nothing that lies beside them."""
+"""The files of a trial, laid out as in the image: entry script, runner and model, without other files beside them."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def put_files(folder: Path, script: Path, model: Path | None) -> tuple[Path, Pat
 
 
 def lay_out(folder: Path, project: Project, script: Path, model: Path | None) -> Layout:
-    """What a trial needs; see `put_files`, whose errors it raises."""
+    """The inputs of a trial; see `put_files` for its errors."""
     app, models, runner = put_files(folder, script, model)
     spec = project.model
     environ = {

@@ -24,7 +24,7 @@ _OUTPUT: Final = 64 * 1024
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be done.
+    """A request to the process.
 
     Attributes:
         message: the body that run() gets; None to call init() alone.
@@ -41,7 +41,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Left:
-    """What a process has left behind.
+    """The records that a process left.
 
     Attributes:
         events: what `manifestgen.runner.trial` has written.
@@ -67,7 +67,7 @@ class Left:
 
     @property
     def phase(self) -> str:
-        """What it did last: import, init or run."""
+        """Its last phase: import, init or run."""
         begun = self.all("begins")
         return str(begun[-1]["phase"]) if begun else "start"
 
@@ -78,7 +78,7 @@ class Left:
 
 
 def carry_out(python: Path, layout: Layout, asked: Asked) -> Left:
-    """Run the entry script in a process of its own, and end everything that it has started.
+    """Run the entry script in a separate process, and end all its children.
 
     Args:
         python: the interpreter.

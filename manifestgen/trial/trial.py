@@ -1,4 +1,4 @@
-"""Tests a project's model: init() and run() of its entry script, in a process and an environment of their own."""
+"""Tests a project's model: init() and run() of its entry script, in a separate process and environment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Trial:
 
     @property
     def words(self) -> str:
-        """What came of it, in one line."""
+        """The result, in one line."""
         times, verdict = self.verdict.times, self.verdict
         if verdict.answer is None or times.first is None or times.median is None:
             return f"init() works, {times.init:.1f} s; run() was not called: there is no {SAMPLE}"
@@ -183,7 +183,7 @@ def _data(answer: Answer) -> Any:
 def try_before_build(project: Project, services: Services, report: Callable[[str], None]) -> str:
     """Test a project's model before its image is built, and return what came of it in one line.
 
-    What cannot be tested here is no reason not to build: the line says so.
+    A model that cannot be tested here can still be built: the line says so.
 
     Raises:
         FoundError, InputError: see `try_out`.

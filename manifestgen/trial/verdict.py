@@ -1,4 +1,4 @@
-"""What a process's traces say: the answer and its times, or the mistake, by its file, line and cause."""
+"""Judges the records of a process: the answer and its times, or the mistake with file, line and cause."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Times:
 
 @dataclass(frozen=True)
 class Answer:
-    """What run() answered.
+    """The answer of run().
 
     Attributes:
         sent: whether it becomes a message; not so for None.
@@ -60,7 +60,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a process.
+    """The outcome of a process.
 
     Attributes:
         answer: None if run() was not called.
@@ -131,7 +131,7 @@ class _Judge:
         body = base64.b64decode(event.get("body") or "")
         return Answer(bool(event["sent"]), body, str(event.get("contentType", "")))
 
-    # What failed.
+    # The failed phase.
 
     def _failure(self, event: Mapping[str, Any]) -> FoundError:
         phase, kind, reason = str(event["phase"]), str(event["kind"]), self.layout.in_words(str(event["reason"]))

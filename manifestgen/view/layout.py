@@ -1,7 +1,7 @@
 """Places boxes and the lines between them in columns, from the left to the right.
 
 The four steps of Sugiyama, Tagawa and Toda (1981): give each box a column, let long lines pass between boxes, order
-each column so that few lines cross, and align what is connected. A line has a label, which is a box of its own halfway,
+each column so that few lines cross, and align what is connected. A line has a label, which is a separate box halfway,
 so that labels never overlap anything. Deterministic: the same input gives the same picture.
 """
 
@@ -131,7 +131,7 @@ def _order(after: Mapping[str, Sequence[str]]) -> list[str]:
     seen: set[str] = set()
     order: list[str] = []
     led_to = {target for targets in after.values() for target in targets}
-    # What nothing leads to begins, so that a circle is cut where it is entered.
+    # Nodes without incoming edges come first, so that a cycle is cut at its entry.
     for start in sorted(after, key=lambda name: name in led_to):
         stack: list[tuple[str, Iterator[str]]] = []
         if start not in seen:

@@ -1,4 +1,4 @@
-"""What a picture shows: plain texts, without secrets and control characters. The forms only have to escape them."""
+"""The content of a picture: plain texts, without secrets and control characters. Output formats only escape them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from manifestgen.report.amount import counted
 
 
 class Tone(str, Enum):
-    """How something stands, from harmless to bad."""
+    """The severity of a state, from harmless to bad."""
 
     PLAIN = "plain"
     GOOD = "good"
@@ -19,7 +19,7 @@ class Tone(str, Enum):
 
 
 class Changed(str, Enum):
-    """What happened to something between two manifests."""
+    """The change of an element between two manifests."""
 
     NO = ""
     ADDED = "added"
@@ -33,7 +33,7 @@ class Changed(str, Enum):
 
 
 class Shape(str, Enum):
-    """What a node stands for."""
+    """The kind of a node."""
 
     MODULE = "module"
     SYSTEM = "system module"
@@ -68,7 +68,7 @@ class Node:
 
     Attributes:
         id: its anchor, such as `m2`.
-        lines: what stands below the title.
+        lines: the text below the title.
         state: what the device reports, below that; empty without a device.
     """
 
@@ -82,7 +82,7 @@ class Node:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All that stands below the title."""
+        """All text below the title."""
         return (*self.lines, self.state) if self.state else self.lines
 
 

@@ -50,7 +50,7 @@ _STATES: Final = {
 
 
 def view_of(subject: Subject, *, show_env: bool = False) -> View:
-    """What to show of one manifest.
+    """The view of one manifest.
 
     Args:
         show_env: show the values of variables that do not seem to be secrets.
@@ -62,7 +62,7 @@ def view_of(subject: Subject, *, show_env: bool = False) -> View:
 
 
 def view_of_change(before: Subject, after: Subject, *, show_env: bool = False) -> View:
-    """What to show of the way from one manifest to another: all of the second, and what it no longer has.
+    """The view of a change from one manifest to another: all of the second, and the removed parts of the first.
 
     Args:
         show_env: see `view_of`.
@@ -77,7 +77,7 @@ def view_of_change(before: Subject, after: Subject, *, show_env: bool = False) -
 
 
 def _how(changes: Sequence[Change], subjects: Sequence[str], prefix: str) -> dict[str, Changed]:
-    """What happened to the parts of a kind, by name; of a layer, the keys that set them."""
+    """The changes to the parts of a kind, by name; for a layer, by the keys that set them."""
     found: dict[str, Changed] = {}
     for change in changes:
         if change.subject == "property" and change.name.startswith(prefix):

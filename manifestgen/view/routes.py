@@ -15,7 +15,7 @@ from manifestgen.manifest.route.source import never_matches, prefix
 from manifestgen.rules._routes import Reading, routes
 from manifestgen.view.model import Tone
 
-#: What a route comes from besides a module, by what a message's source begins with.
+#: Sources of a route other than a module, by the prefix of a message's source.
 SOURCES: Final = {
     "/": ("everything", "messages and twin changes"),
     "/messages/": ("all messages", "of devices and modules"),
@@ -26,7 +26,7 @@ UNREADABLE: Final = ("cannot be read", "no route")
 NOWHERE: Final = ("nowhere", "no sink is known")
 NO_MESSAGE: Final = ("no message", "nothing has this source")
 UPSTREAM: Final = "$upstream"
-# What edgeHub and the compiler say of a route through which no message gets, though it is taken.
+# Why an accepted route never carries a message.
 _NEVER: Final = frozenset({"dead-source", "never-true"})
 _SINK: Final = re.compile(r"(?is)\s*INTO\s*(?:BrokeredEndpoint\s*\(\s*[\"'])?$")
 _WHERE: Final = re.compile(r"(?is)^\s*WHERE\b\s*")

@@ -1,4 +1,4 @@
-"""What is to be shown, with all that is known about it."""
+"""The subject of a picture, with everything known about it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known about an image besides its name.
+    """Facts about an image besides its name.
 
     Attributes:
         platforms: such as `linux/arm64`.
@@ -64,15 +64,17 @@ class Subject:
         if self.document.kind is Kind.TEMPLATE:
             what = "it is a template that has to be rendered first"
             fix = "run 'manifestgen render' in its project, and give the manifest that it writes"
-        elif self.document.error is not None:
-            what, fix = "it is not JSON", "run 'manifestgen check' on the file: it says where the mistake is"
+        elif (error := self.document.error) is not None:
+            place = self.document.position(error.offset)
+            where = f"{self.name}:{place.line}:{place.column}"
+            raise InputError(f"it is not JSON: {error.what}", where=where, fix=error.fix)
         else:
             what, fix = "it is not a deployment manifest", "give a file with a 'modulesContent' object"
         raise InputError(what, where=self.name, fix=fix)
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What `check` finds in it."""
+        """The findings of `check`."""
         return tuple(check(self.document, ignore=self.ignore))
 
     @cached_property

@@ -60,7 +60,7 @@ _MOST_IN_STACK: Final = 12
 
 @dataclass(frozen=True)
 class _Stack:
-    """Routes that share a line, since they join the same nodes and stand alike."""
+    """Routes that share a line, since they join the same nodes in the same state."""
 
     id: str
     routes: tuple[Route, ...]
@@ -75,7 +75,7 @@ def svg(view: View, *, links: bool = False, alone: bool = True) -> str:
 
     Args:
         links: make nodes and routes links to the anchors of a page that it is in.
-        alone: whether it is a file of its own, with its own style.
+        alone: whether it is a separate file, with its own style.
     """
     stacks = _stacks(view.routes)
     layout = lay_out(

@@ -230,7 +230,7 @@ def canary(devices: int) -> int:
         wanted = f"properties.desired.modules.{NAME}.settings.image = '{IMAGE}:1.4'"
         (row,) = service.query(query + wanted)
         counts = left.counts
-        print(f"exit {ended.returncode}; {row['n']:,} of {devices:,} devices should run the former image, ", end="")
+        print(f"exit {ended.returncode}; {row['n']:,} of {devices:,} devices should run the previous image, ", end="")
         print(f"{counts['reportedSuccessfulCount']:,} report success; stage 2: ", end="")
         reached = "stage 2 of" in ended.stderr
         print("reached" if reached else "never reached")

@@ -31,6 +31,7 @@ MERMAID = ROOT / "build" / "mermaid" / "node_modules" / "mermaid" / "dist" / "me
 
 # One worker has all of them, so that the browser starts once.
 pytestmark = [
+    pytest.mark.no_cover,  # tests/unit/view and tests/unit/report draw the same pages
     pytest.mark.xdist_group("chromium"),
     pytest.mark.skipif(PROGRAM is None, reason="chromium is not installed; see .ci/packages"),
 ]

@@ -65,6 +65,7 @@ def refusals(case: dict[str, Any]) -> list[Finding]:
     return [finding for finding in check(document, literal=True) if finding.effect is Effect.REFUSED]
 
 
+@pytest.mark.no_cover  # tests/rules goes the same ways
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
 def test_verdict_is_that_of_the_runtime(case: dict[str, Any]) -> None:
     assert (not refusals(case)) == case["accepts"], case["source"]

@@ -29,6 +29,7 @@ def test_verdict_is_the_runtimes(case: dict[str, str]) -> None:
     assert verdict(route) == case["verdict"], case["source"]
 
 
+@pytest.mark.no_cover  # the same ways as above
 @pytest.mark.parametrize("case", [case for case in CASES if "condition" in case], ids=lambda case: case["id"])
 def test_condition_alone_is_refused_if_the_route_is(case: dict[str, str]) -> None:
     # By which stage may differ: an open quote at its end takes INTO with it in a route, and nothing when alone.

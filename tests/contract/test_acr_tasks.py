@@ -320,6 +320,7 @@ _TRANSIENT = [
 ]
 
 
+@pytest.mark.no_cover  # the way of a build, again and again
 @pytest.mark.parametrize(("path", "host"), _TRANSIENT)
 @pytest.mark.parametrize("kind", ["reset_after", "status"])
 def test_a_transient_failure_of_a_request_changes_nothing(cloud: Cloud, path: str, host: str, kind: str) -> None:

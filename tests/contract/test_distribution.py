@@ -115,7 +115,7 @@ def test_an_image_consists_of_its_configuration_and_layers(cloud: Cloud) -> None
     assert found.digest.startswith("sha256:") and found.config.digest.startswith("sha256:")
     assert found.layers and all(layer.size > 0 for layer in found.layers)
     assert found.size == cloud.distribution.find(f"{cloud.host}/gateway:2", cloud.credential, ARM64).size
-    assert found.pulled_after(found) == 0
+    assert found.bytes_to_pull(found) == 0
     single = cloud.distribution.contents(f"{cloud.host}/scorer:1", cloud.credential, AMD64)
     assert single.size == cloud.distribution.find(f"{cloud.host}/scorer:1", cloud.credential).size
 

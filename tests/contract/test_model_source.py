@@ -36,7 +36,8 @@ def needs(module: str, distribution: str) -> pytest.MarkDecorator:
 
 
 azureml = [pytest.mark.azureml, needs("azureml", "azureml-core")]
-azureml2 = [needs("azure.ai.ml", "azure-ai-ml")]
+# One worker imports it, which takes longer than all of these tests.
+azureml2 = [needs("azure.ai.ml", "azure-ai-ml"), pytest.mark.xdist_group("azure-ai-ml")]
 
 
 @dataclass(frozen=True)

@@ -283,13 +283,13 @@ def test_both_passwords_work_until_one_is_dropped(cloud: Cloud, info: RegistryIn
     assert cloud.registry.digest(image, logins["password2"]) == digest
 
 
-def test_making_a_password_anew_ends_the_former_one(cloud: Cloud, info: RegistryInfo) -> None:
+def test_a_new_password_replaces_the_previous_one(cloud: Cloud, info: RegistryInfo) -> None:
     cloud.push("scorer:7")
     token = _made(cloud, info, "scorer")
-    former, latter = (cloud.registry.generate_password(token, "password1", None).value for _ in range(2))
+    first, second = (cloud.registry.generate_password(token, "password1", None).value for _ in range(2))
     with pytest.raises(DeniedError):
-        cloud.registry.digest(f"{cloud.host}/scorer:7", Credential(cloud.host, token.name, former))
-    assert cloud.registry.digest(f"{cloud.host}/scorer:7", Credential(cloud.host, token.name, latter))
+        cloud.registry.digest(f"{cloud.host}/scorer:7", Credential(cloud.host, token.name, first))
+    assert cloud.registry.digest(f"{cloud.host}/scorer:7", Credential(cloud.host, token.name, second))
 
 
 def test_a_token_reads_no_other_repository(cloud: Cloud, info: RegistryInfo) -> None:

@@ -1,19 +1,22 @@
-"""Messages, help and reports keep to plain English: phrases that are wrong in each of them do not come back."""
+"""Messages, help, reports, docs, docstrings and comments are plain English: phrases that are wrong do not come back."""
 
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[2] / "manifestgen"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "manifestgen"
 
 #: Phrase to what to write in its place.
 WRONG = {
-    r"(?<!\bthere) is no (?!longer\b)": "'X is not a Y'",
+    r"(?<!\b[Tt]here) is no (?!longer\b)": "'X is not a Y'",
     r"\bwhich is none\b": "'which is not one'",
     r"\b(?:[Nn]o|[Ss]ome|[Aa]ny)body(?:'s)?\b": "the user, the device or the program by its name, or the passive voice",
     r"\b[Ww]ho(?:m|so)?ever\b": "'anyone who', or the user, the device or the program by its name",
@@ -28,6 +31,22 @@ WRONG = {
     r"\b(?:[Cc]ontinue|[Gg]o on) although\b": "'continue even if'",
 }
 
+_ANY = re.compile("|".join(WRONG))
+
+#: The same, only in docs, docstrings and comments.
+WRONG_IN_PROSE = {
+    r"\bformer\b": "'previous'",
+    r"\btold\b": "'configured', 'reported', or the fact itself",
+    r"\banew\b": "'again'",
+    r"\bin vain\b": "'without success', or what fails",
+    r"\bwithout a word\b": "'silently'",
+    r"\b(?:insists?|admits?)\b": "'requires', 'allows'",
+    r"\bas far as can be told\b": "'as far as is known'",
+    r"\bof (?:its|their) own\b(?! \w)": "'its own X' or 'a separate X'",
+}
+#: A docstring or a comment names its subject: "The report of a runner", not "What a runner reports".
+WHAT = re.compile(r"What (?!if\b)")
+
 #: Messages that quote a phrase from elsewhere, by their text.
 QUOTED: frozenset[str] = frozenset()
 
@@ -35,7 +54,10 @@ QUOTED: frozenset[str] = frozenset()
 def is_command(node: ast.AST) -> bool:
     """Whether click shows a function's docstring as help."""
     return isinstance(node, ast.FunctionDef) and any(
-        re.match(r"\w+\.(?:command|group)\(", ast.unparse(decorator)) for decorator in node.decorator_list
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr in ("command", "group")
+        for decorator in node.decorator_list
     )
 
 
@@ -44,16 +66,16 @@ def texts_in(source: str) -> Iterator[tuple[int, str]]:
 
     Docstrings are left out, except those of commands.
     """
-    tree = ast.parse(source)
+    nodes = list(ast.walk(ast.parse(source)))
     skipped: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
             first = node.body[0]
             if isinstance(first, ast.Expr) and not is_command(node):
                 skipped.add(id(first.value))
         elif isinstance(node, ast.JoinedStr):
             skipped.update(id(part) for part in node.values if isinstance(part, ast.Constant))
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in skipped:
             continue
         if isinstance(node, ast.JoinedStr):
@@ -68,12 +90,33 @@ def texts_in(source: str) -> Iterator[tuple[int, str]]:
 
 def wrong_in(text: str) -> list[str]:
     found = re.sub(r"\s+", " ", text)
+    if not _ANY.search(found):
+        return []
     return [better for phrase, better in WRONG.items() if re.search(phrase, found)]
+
+
+def prose_in(source: str) -> Iterator[tuple[int, str]]:
+    """The docstrings and comments in a module, with their lines."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            text = ast.get_docstring(node)
+            if text is not None:
+                yield node.body[0].lineno, text
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string.lstrip("#: ")
+
+
+def wrong_in_prose(text: str) -> list[str]:
+    """What to write in place of wrong phrases outside of code."""
+    found = re.sub(r"\s+", " ", re.sub(r"```.*?```|`[^`\n]*`", "``", text, flags=re.DOTALL))
+    return wrong_in(found) + [better for phrase, better in WRONG_IN_PROSE.items() if re.search(phrase, found)]
 
 
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
+@pytest.mark.no_cover  # nothing of it runs
 @pytest.mark.parametrize("module", MODULES)
 def test_messages_are_plain_english(module: str) -> None:
     source = (PACKAGE / module).read_text(encoding="utf-8")
@@ -83,6 +126,37 @@ def test_messages_are_plain_english(module: str) -> None:
         if text not in QUOTED and (better := wrong_in(text))
     ]
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_and_comments_are_plain_english(module: str) -> None:
+    source = (PACKAGE / module).read_text(encoding="utf-8")
+    found = [
+        f"manifestgen/{module}:{line}: {text!r}: write {' and '.join(better)}"
+        for line, text in prose_in(source)
+        if (better := wrong_in_prose(text) + ["the subject"] * bool(WHAT.match(text)))
+    ]
+    assert not found, "\n".join(found)
+
+
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "decisions").glob("*.md")]
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_plain_english(page: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = [f"{page}: {line!r}: write {' and '.join(wrong_in(line))}" for line in text.split("\n") if wrong_in(line)]
+    assert not found, "\n".join(found)
+
+
+def test_docstrings_and_comments_are_looked_at() -> None:
+    texts = [text for _, text in prose_in((PACKAGE / "render" / "limits.py").read_text(encoding="utf-8"))]
+    assert "A template exceeds a limit." in texts  # a class
+    assert any(text.startswith("Limits the resources of a template") for text in texts)  # the module
+    assert "of a whole number" in texts  # a comment
 
 
 def test_every_kind_of_message_is_looked_at() -> None:
@@ -114,6 +188,19 @@ def test_every_kind_of_message_is_looked_at() -> None:
 )
 def test_what_is_wrong_is_found(text: str) -> None:
     assert wrong_in(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["the former image", "it is told to restart", "versions are chosen anew", "it runs in a thread of its own"],
+)
+def test_what_is_wrong_in_prose_is_found(text: str) -> None:
+    assert wrong_in_prose(text)
+
+
+@pytest.mark.parametrize("text", ["the user `nobody`", "the text of its own error", "There is no list of devices"])
+def test_what_is_right_in_prose_is_not(text: str) -> None:
+    assert not wrong_in_prose(text)
 
 
 @pytest.mark.parametrize(

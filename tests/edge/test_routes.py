@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from manifestgen.edge.hub import Limits
 from manifestgen.edge.message import Message
-from manifestgen.manifest.route import Condition, Facts, parse
+from manifestgen.manifest.route import parse
+from manifestgen.manifest.route.evaluate import Condition, Facts
 
 MANIFESTS, MESSAGES, ROUTES = 200, 8, 4
 MODULES = ("sensor", "camera")

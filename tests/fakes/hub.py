@@ -62,7 +62,7 @@ class FakeHub(FakeDeployments):
         device = Device(device_id, edge=edge, enabled=True, connected=True, tags=dict(tags or {}))
         twins = {name: Twin(name, {}, 1, connected=True) for name in _SYSTEM} if edge else {}
         self._registered[device_id] = _Registered(device, f"a2V5LW9mLXt7{len(self._registered):04d}", twins)
-        self._bring_in_line(device_id)
+        self._reconcile(device_id)
 
     def report(self, device_id: str, module: str, reported: Mapping[str, Any]) -> None:
         """Let a module report properties."""

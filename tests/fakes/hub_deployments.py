@@ -117,7 +117,7 @@ class FakeDeployments:
         self._stumble("set_tags")
         found = self._find(device_id)
         found.device = replace(found.device, tags=_merged(found.device.tags, tags))
-        self._bring_in_line(device_id)
+        self._reconcile(device_id)
 
     def targeting(self, device_id: str) -> list[Configuration]:
         """The deployments that target a device, the winner first."""
@@ -152,13 +152,13 @@ class FakeDeployments:
     def _done(self, change: str, configuration_id: str) -> None:
         self.writes.append(f"{change} {configuration_id}")
         for device_id in self._registered:
-            self._bring_in_line(device_id)
+            self._reconcile(device_id)
         self.changed()
         if change in self.lose:
             self.lose.remove(change)
             raise UnconfirmedError("the answer was lost", where=configuration_id, fix="look whether it was made")
 
-    def _bring_in_line(self, device_id: str) -> None:
+    def _reconcile(self, device_id: str) -> None:
         found = self._find(device_id)
         if not found.device.edge or not self._configurations:
             return

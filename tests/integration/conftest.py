@@ -91,7 +91,7 @@ def quick(sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def new_device(quick: Any) -> Callable[[], str]:
-    """Registers another edge device, so that no test finds what a former one left on it."""
+    """Registers another edge device, so that no test finds what a previous one left on it."""
 
     def register() -> str:
         device = f"edge-test-{next(_numbers)}"

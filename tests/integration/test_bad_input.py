@@ -298,9 +298,13 @@ def test_output_that_nobody_reads_any_more_is_no_error(ready_made: Any) -> None:
     import subprocess
     import sys
 
-    command = f"{sys.executable} -m manifestgen schema | head -c 10"
-    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=os.environ)
-    assert ended.stderr == ""
+    (ready_made.root / "bad.json").write_text("{")
+    for arguments, code in (("schema", 0), ("check bad.json", 1)):
+        command = f"{sys.executable} -m manifestgen {arguments} | true; exit ${{PIPESTATUS[0]}}"
+        ended = subprocess.run(
+            ["bash", "-c", command], cwd=ready_made.root, capture_output=True, text=True, check=False, env=os.environ
+        )
+        assert (ended.stderr, ended.returncode) == ("", code), arguments
 
 
 def _render(project: Any) -> None:

@@ -123,9 +123,9 @@ def test_settings_alone_are_changed_and_gone_back_to(service: Hub, site: str, wr
     back = in_this_process("rollback", "--deployment", site, "--yes")
 
     assert back.code == 0, back
-    former = service.configuration(id_)
-    assert former.priority == 10
-    assert "team" not in former.labels
+    previous = service.configuration(id_)
+    assert previous.priority == 10
+    assert "team" not in previous.labels
     assert in_this_process("rollback", "--deployment", site, "--yes").code == 0
     assert service.configuration(id_).priority == 20
 

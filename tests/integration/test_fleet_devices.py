@@ -89,6 +89,7 @@ def wanted(folder: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.no_cover  # the same ways for each device; the shorter tests go them too
 def test_every_device_gets_its_own_and_is_in_the_report(
     folder: Path, fleet: Callable[[int], list[str]], quick: Any
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_changed_file_is_another_run_and_spares_who_had_the_same(
     assert {name: one["twins"] for name, one in given(quick, names).items()} == wanted(folder)
 
 
+@pytest.mark.no_cover
 def test_faults_and_kills_lose_no_device_and_send_none_another_manifest(
     folder: Path, fleet: Callable[[int], list[str]], quick: Any
 ) -> None:

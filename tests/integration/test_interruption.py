@@ -26,6 +26,7 @@ from integration.command_line import (
 
 # The SDKs leave sockets of their many sessions to the garbage collector.
 pytestmark = [
+    pytest.mark.no_cover,  # the commands are processes of their own
     pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),

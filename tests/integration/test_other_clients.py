@@ -14,6 +14,7 @@ import pytest
 from integration.command_line import Completed
 
 pytestmark = [
+    pytest.mark.no_cover,  # the clients are processes of their own
     pytest.mark.azureml,
     pytest.mark.skipif(os.name != "posix", reason="evaluates what is printed for a POSIX shell"),
 ]

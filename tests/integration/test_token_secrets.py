@@ -23,6 +23,7 @@ from manifestgen.sandbox.arm import provider
 
 # The SDKs leave sockets of their many sessions to the garbage collector.
 pytestmark = [
+    pytest.mark.no_cover,  # what other tests do, looked at for what it shows
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -102,7 +102,7 @@ def test_a_page_is_not_written_to_a_terminal(folder: Path, monkeypatch: pytest.M
         (("old.json", "-o", "old.json"), "the output is also an input"),
         (("old.json", "-o", "no/page.html"), "output folder not found"),
         (("empty.json",), "it is not a deployment manifest"),
-        (("text.json",), "it is not JSON"),
+        (("text.json",), "it is not JSON: "),
     ],
 )
 def test_a_mistake_is_said_in_two_lines(folder: Path, arguments: tuple[str, ...], words: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from manifestgen.manifest import create_options
+from manifestgen.manifest import container, create_options
 
 # A manifest is a large value: fewer of them, and no limit on the time that one takes on a busy machine.
 thorough = settings(max_examples=min(50, settings().max_examples), deadline=None)
@@ -169,7 +169,7 @@ def _dress_module(system: str, module: dict[str, Any], chance: random.Random) ->
         if entry["value"] is None:
             entry.update(chance.choice([{"value": ""}, {"value": None}]))
         elif not isinstance(entry["value"], str):
-            entry["value"] = chance.choice([entry["value"], str(entry["value"])])
+            entry["value"] = chance.choice([entry["value"], json.dumps(entry["value"])])
     if chance.random() < 0.5:
         module["configuration"] = {"id": "fleet-1"}
     module[chance.choice(["absent", "nothing"])] = None
@@ -184,9 +184,9 @@ def _dress_options(text: str, chance: random.Random) -> dict[str, Any]:
     value = json.loads(text) if text.strip() else {}
     if not value:
         return chance.choice([{}, *({"createOptions": empty} for empty in _EMPTY_OPTIONS)])
-    value = _shuffled(value, chance)
     if chance.random() < 0.3:
-        return {"createOptions": value}
+        return {"createOptions": _shuffled(value, chance)}
+    value = _known_shuffled(value, container.CREATE, chance)
     text = json.dumps(value, indent=chance.choice([None, 2]), ensure_ascii=chance.random() < 0.5)
     size = chance.choice([len(text), 512, 2000])
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
@@ -223,3 +223,15 @@ def _shuffled(value: Any, chance: random.Random) -> Any:
     if isinstance(value, list):
         return [_shuffled(item, chance) for item in value]
     return value
+
+
+def _known_shuffled(value: Any, shape: container.Shape | None, chance: random.Random) -> Any:
+    """createOptions with the keys of edgeAgent's classes in another order: that of all others counts."""
+    if shape is None or not isinstance(value, dict | list):
+        return value
+    if isinstance(value, list):
+        return [_known_shuffled(item, shape.item, chance) for item in value]
+    known = [key for key in value if key in shape.keys]
+    chance.shuffle(known)
+    keys = [known.pop() if key in shape.keys else key for key in value]
+    return {key: _known_shuffled(value[key], shape.keys.get(key, shape.item), chance) for key in keys}

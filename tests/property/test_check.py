@@ -44,6 +44,7 @@ def _said(findings: list[Finding]) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.no_cover  # tests/rules goes the same ways
 @pytest.mark.parametrize("data", _values())
 def test_the_findings_in_a_value_are_those_in_its_text_and_in_the_same_order(data: Any) -> None:
     expected = check(read(dump(data)))

@@ -84,10 +84,55 @@ def test_credentials_without_an_address_match_nothing_and_no_other() -> None:
     entries = {"one": {"username": "u"}, "two": {"address": 5}, "three": {"address": 5}}
     assert found("credential-twice", {CREDENTIALS: entries}) == []
     assert found("credential-unused", {CREDENTIALS: entries}) == []
+    # The one without an address may be the one that is missing: credential-shape says what is wrong with it.
+    assert found("credential-missing", {CREDENTIALS: entries}) == []
+    del entries["one"]
     assert len(found("credential-missing", {CREDENTIALS: entries})) == 1
 
 
-@pytest.mark.parametrize(("entries", "findings"), [(GONE, 1), ({}, 1), ("none", 1), ("${CREDENTIALS}", 0)])
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        {f"{AGENT}/modules/other": "none"},
+        {f"{AGENT}/modules/other": module(settings={})},
+        {f"{AGENT}/modules/other": module(settings={"image": " "})},
+        {f"{AGENT}/modules": [1]},
+        {f"{AGENT}/systemModules": 5},
+    ],
+)
+def test_a_credential_is_unused_only_if_all_images_can_be_read(malformed: dict[str, Any]) -> None:
+    entry = {CREDENTIALS: {"one": {"address": "elsewhere.azurecr.io", "username": "u", "password": "p"}}}
+    assert len(found("credential-unused", entry)) == 1
+    assert found("credential-unused", entry | malformed) == []
+
+
+@pytest.mark.parametrize("rule", ["route-module", "twin-module"])
+def test_modules_that_are_no_object_have_no_names_to_compare_with(rule: str) -> None:
+    routes = {f"{HUB}/routes": {"r": "FROM /messages/modules/gone/* INTO $upstream"}}
+    assert found(rule, {**routes, f"{AGENT}/modules": {}})
+    assert found(rule, {**routes, f"{AGENT}/modules": [1]}) == []
+
+
+def test_a_hub_beside_an_agent_that_is_no_object_is_not_a_layer() -> None:
+    assert found("layer-replaces-hub", {"/modulesContent/$edgeAgent": {"properties.desired.modules.x": module()}})
+    assert found("layer-replaces-hub", {"/modulesContent/$edgeAgent": " "}) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "typo"), [(SCORER, "restartPolicy", "restartPolcy"), (AGENT, "modules", "module")]
+)
+def test_a_name_that_is_misspelled_is_not_missing_too(place: str, name: str, typo: str) -> None:
+    assert len(found("other-tools", {f"{place}/{name}": GONE})) == 1
+    (problem,) = found("other-tools", {f"{place}/{name}": GONE, f"{place}/{typo}": "always"})
+    assert (problem.pointer, problem.fix) == (f"{place}/{typo}", f"did you mean {name!r}?")
+
+
+def test_a_key_that_the_hub_refuses_is_one_finding() -> None:
+    assert found("module-name", {f"{AGENT}/modules/a\x01b": module()}) == []
+    assert len(found("twin-limits", {f"{AGENT}/modules/a\x01b": module()})) == 1
+
+
+@pytest.mark.parametrize(("entries", "findings"), [(GONE, 1), ({}, 1), ("none", 0), ("${CREDENTIALS}", 0)])
 def test_a_credential_is_missing_unless_all_of_them_are_left_open(entries: Any, findings: int) -> None:
     assert len(found("credential-missing", {CREDENTIALS: entries})) == findings
 
@@ -166,7 +211,11 @@ def test_what_a_module_asks_for_is_named(options: dict[str, Any], asked: str | N
     assert bool(findings) == bool(asked)
 
 
-@pytest.mark.parametrize(("direction", "findings"), [("in", 0), ("both", 0), (0, 0), (1, 0), (2, 0), (3, 1), ("up", 1)])
+# Newtonsoft.Json converts a number that has no name, too, and here nothing asks for one.
+@pytest.mark.parametrize(
+    ("direction", "findings"),
+    [("in", 0), ("both", 0), (0, 0), (2, 0), (3, 0), ("3", 0), ("up", 1), (True, 1)],
+)
 def test_a_bridge_has_a_direction_by_name_or_number(direction: Any, findings: int) -> None:
     bridges = [{"endpoint": "$upstream", "settings": [{"direction": direction, "topic": "t"}]}]
     broker = {f"{HUB}/schemaVersion": "1.2", f"{HUB}/mqttBroker": {"bridges": bridges}}

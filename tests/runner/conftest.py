@@ -23,6 +23,15 @@ def run(data):
 
 Run = Callable[..., RunnerProcess]
 
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave coverage out where the runner is a process of its own, which is not measured."""
+    for item in items:
+        if item.path.parent == _HERE and "run" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.no_cover)
+
 
 @pytest.fixture
 def edge_hub(tmp_path: Path) -> Iterator[Mosquitto]:

@@ -112,9 +112,11 @@ def redirect(folder: Path, port: int) -> None:
 
 def install(folder: Path) -> str:
     """A virtual environment with azure-iot-device in it; its interpreter."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     python = str(folder / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    # Pip is here already; and most of what is installed is never imported.
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", *PACKAGES]
+    subprocess.run(command, check=True)
     return python
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import venv
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,60 +109,88 @@ def _free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-def _start(python: str, script: Path, port: int) -> subprocess.Popen[bytes]:
-    command = [
-        python,
-        "-m",
-        "azureml_inference_server_http.amlserver",
-        "--entry_script",
-        script.name,
-        "--port",
-        str(port),
-    ]
-    return subprocess.Popen(
-        command, cwd=script.parent, env={**os.environ, **environment(script)}, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+# Its imports take a second and a half: they are made once, and each server is a fork of the process that has made them.
+_SERVERS = """\
+import gc, importlib, json, os, runpy, signal, sys
+for name in ("flask", "gunicorn.app.wsgiapp", "pydantic_settings", "azure.monitor.opentelemetry.exporter"):
+    importlib.import_module(name)
+gc.freeze()
+said = os.fdopen(os.dup(1), "w")
+for descriptor in (1, 2):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+pids = {}
+servers = json.loads(sys.argv[1])
+for name, (folder, variables, port) in servers.items():
+    pid = os.fork()
+    if not pid:
+        os.chdir(folder)
+        os.environ.update(variables)
+        sys.argv = ["amlserver", "--entry_script", variables["AZUREML_ENTRY_SCRIPT"], "--port", str(port)]
+        runpy.run_module("azureml_inference_server_http.amlserver", run_name="__main__")
+        sys.exit()
+    pids[name] = pid
+ended = {name: os.waitstatus_to_exitcode(os.waitpid(pids.pop(name), 0)[1]) for name in json.loads(sys.argv[2])}
+said.write(json.dumps(ended) + "\\n")
+said.flush()
+sys.stdin.read()
+for pid in pids.values():
+    os.kill(pid, signal.SIGTERM)
+for pid in pids.values():
+    os.waitpid(pid, 0)
+"""
 
 
-def _answers(python: str, script: Path, questions: list[Question]) -> list[dict[str, Any]]:
-    port = _free_port()
-    server = _start(python, script, port)
+@contextmanager
+def _servers(
+    python: str, scripts: dict[str, Path], ending: list[str]
+) -> Iterator[tuple[dict[str, int], Callable[[], dict[str, int]]]]:
+    """A server for each script: their ports, and what waits for the exit codes of those that end by themselves."""
+    ports = {name: _free_port() for name in scripts}
+    servers = {name: (str(path.parent), environment(path), ports[name]) for name, path in scripts.items()}
+    command = [python, "-c", _SERVERS, json.dumps(servers), json.dumps(ending)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None and process.stdout is not None
+    read = process.stdout.readline
     try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                ask(port, Question("GET", "/"))
-                break
-            except OSError:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
-        return [ask(port, question) for question in questions]
+        yield ports, lambda: json.loads(read())
     finally:
-        server.terminate()
-        server.wait(30)
+        process.stdin.close()
+        process.wait(60)
+        process.stdout.close()
+
+
+def _answers(port: int, questions: list[Question]) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            ask(port, Question("GET", "/"))
+            break
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    return [ask(port, question) for question in questions]
 
 
 def record(python: str) -> dict[str, Any]:
     """What the server answers, and what it ends with for the scripts that it refuses."""
-    with ThreadPoolExecutor(4) as pool:
-        answers = pool.map(lambda name: _answers(python, SCRIPTS / f"{name}.py", QUESTIONS[name]), QUESTIONS)
-        codes = pool.map(
-            lambda name: _start(python, SCRIPTS / "refused" / f"{name}.py", _free_port()).wait(120), REFUSED
-        )
+    refused = {name: SCRIPTS / "refused" / f"{name}.py" for name in REFUSED}
+    scripts = {name: SCRIPTS / f"{name}.py" for name in QUESTIONS}
+    with _servers(python, scripts | refused, REFUSED) as (ports, codes):
         return {
             "packages": list(PACKAGES),
-            "answers": dict(zip(QUESTIONS, answers, strict=True)),
-            "refused": dict(zip(REFUSED, codes, strict=True)),
+            "answers": {name: _answers(ports[name], questions) for name, questions in QUESTIONS.items()},
+            "refused": codes(),
         }
 
 
 def install(folder: Path) -> str:
     """A virtual environment with the server in it; its interpreter."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     python = str(folder / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    # Pip is here already; and most of what is installed is never imported.
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", *PACKAGES]
+    subprocess.run(command, check=True)
     return python
 
 

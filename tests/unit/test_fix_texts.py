@@ -54,6 +54,7 @@ SAID_BY: dict[str, list[tuple[str, ...]]] = {
 SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "__init__.py": [path for path in ALL if path],
     "_asking.py": [("bundle",), ("logs",), ("ping",), ("restart",), ("score",), ("status",)],
+    "_device.py": [_APPLY, _DEPLOY],
     "_console.py": [_APPLY, _TO_FLEET, _DEPLOY, ("rollback",)],
     "_manifest.py": [("plan",)],
     "_modules.py": [_RENDER, _DEPLOY, ("credentials", "show"), ("credentials", "create-token"), _ROTATE],
@@ -62,7 +63,6 @@ SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "credentials.py": [_ROTATE],
     "import_template.py": [("import",)],
     "run_project.py": [("run",)],
-    "device.py": [("device", "register")],
 }
 _TEXTS = ("fix", "_FIX", "advice", "_ADVICE", "ignore")
 

@@ -325,6 +325,11 @@ class TestMistakes:
         with pytest.raises(InputError, match="not UTF-8"):
             load_template("t.json.j2", tmp_path)
 
+    def test_a_byte_order_mark_is_none_of_its_text(self, tmp_path: Path) -> None:
+        (tmp_path / "base.json.j2").write_bytes(b'\xef\xbb\xbf{"modulesContent": {% block it %}{}{% endblock %}}\r\n')
+        (tmp_path / "t.json.j2").write_bytes(b'\xef\xbb\xbf{% extends "base.json.j2" %}\r\n')
+        assert load_template("t.json.j2", tmp_path).render({}).content == {"modulesContent": {}}
+
 
 class TestFinding:
     def test_the_built_in_names(self) -> None:

@@ -177,6 +177,16 @@ def test_what_looks_like_a_key_is_hidden_though_nobody_named_it(text: str) -> No
     assert "Zm9yLXRoZS10ZXN0LW9ubHk" not in redact(text)
 
 
+@pytest.mark.parametrize(
+    "mark", ["sharedaccesskey=", "accountkey=", "?sig=", "bearer ", "basic "], ids=lambda mark: mark.strip("?= ")
+)
+def test_letters_that_unicode_takes_for_the_same_hide_no_key(mark: str) -> None:
+    alike = {"s": "sS\u017f", "k": "kK\u212a", "i": "iI\u0130\u0131"}
+    for letters in itertools.product(*(alike.get(letter, letter + letter.upper()) for letter in mark[:6])):
+        text = f" {''.join(letters)}{mark[6:]}Zm9yLXRoZS10ZXN0LW9ubHk"
+        assert "Zm9yLXRo" not in redact(text), text
+
+
 def test_json_data_is_searched_to_its_ends() -> None:
     secret = Secret("deep-down-secret")
     data = {"a": [{"b": "x deep-down-secret y"}, secret, 3, None, True], "deep-down-secret": ()}

@@ -36,7 +36,7 @@ PATIENCE: Final = Patience()
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _NEEDED: Final = ("HostName", "SharedAccessKeyName", "SharedAccessKey")
-# What Microsoft's SDK takes beside them, though it has no use for it.
+# Accepted by Microsoft's SDK, though it does not use it.
 _POSSIBLE: Final = frozenset({*_NEEDED, "SharedAccessSignature", "DeviceId", "ModuleId", "GatewayHostName"})
 
 _POLICY: Final = (

@@ -226,7 +226,7 @@ def _device(device_id: str) -> str:
 def _ids(device_id: str) -> dict[str, str]:
     if not device_id or "/" in device_id:
         raise InputError(
-            f"{device_id!r} is not a valid device ID", fix="use an ID that 'manifestgen device list' shows"
+            f"{device_id!r} is not a valid device ID", fix="use letters, digits and some marks, but no '/'"
         )
     return {"device": device_id}
 

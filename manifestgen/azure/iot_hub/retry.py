@@ -222,6 +222,8 @@ class Requests:
             return CloudError(f"still failing after {duration(seconds)}: {said}", where=where, fix="try again later")
         if answer.status == 412:
             return CloudError(said, where=where, fix="it was changed in the meantime: review it, then try again")
+        if answer.status == 409:
+            return CloudError(said, where=where, fix="use what is there, or give another name")
         return CloudError(said, where=where, fix="see what the hub says, and correct the request")
 
 

@@ -1,7 +1,7 @@
 """Sends requests with Microsoft's IoT Hub service SDK; the only module that imports it.
 
 Its operations build the address, headers and body of each request. As the SDK comes (azure-iot-hub 2.7 on msrest 0.7),
-it closes its connection after every call and reads the CA store anew for the next, sends JSON with blanks, waits 100 s
+it closes its connection after every call and reads the CA store again for the next, sends JSON with blanks, waits 100 s
 for an answer, and repeats some requests and not others: a GET after a reset, a POST only when a proxy is in between, a
 429 never without Retry-After. So it is set up to keep connections, to send compact bodies and to retry nothing:
 `retry` does that.
@@ -43,7 +43,7 @@ from manifestgen.secret import Secret
 
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
 
-# What the SDK calls each operation. Its own objects are not needed: it takes and gives JSON as the REST API has it.
+# The SDK's names of the operations. Its own objects are not needed: it accepts and returns the REST API's JSON.
 _CALLS: Final[Mapping[Operation, Callable[[Any, Call, Mapping[str, Any]], Any]]] = {
     wire.GET_IDENTITY: lambda sdk, call, how: sdk.devices.get_identity(call.ids["device"], **how),
     wire.PUT_IDENTITY: lambda sdk, call, how: sdk.devices.create_or_update_identity(
@@ -142,15 +142,15 @@ class SdkWire:
 
     def _send(self, call: Call) -> Reply:
         if isinstance(call.body, bytes):
-            return self._send_as_it_is(call, call.body)
+            return self._send_raw(call, call.body)
         how: dict[str, Any] = {"raw": True}
         if call.timeout is not None:
             how["timeout"] = (self._patience.connect, call.timeout)
         return _reply_of(_CALLS[call.operation](self._client, call, how).response)
 
-    def _send_as_it_is(self, call: Call, body: bytes) -> Reply:
+    def _send_raw(self, call: Call, body: bytes) -> Reply:
         # The SDK turns a manifest into JSON value by value, which takes half of the time of a call. Its pipeline
-        # (addresses, signatures, connections, proxies) takes bytes as well. What has such a body is always a POST.
+        # (addresses, signatures, connections, proxies) accepts bytes as well. A call with such a body is always a POST.
         operations = self._client.configuration
         ids = {name: operations._serialize.url(name, value, "str") for name, value in call.ids.items()}
         url = operations._client.format_url(call.operation.path, **ids)

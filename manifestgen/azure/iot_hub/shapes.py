@@ -1,4 +1,4 @@
-"""What is used of a hub's answers. Members that are left out or null have their defaults; others are ignored.
+"""The fields that we use in a hub's responses. Missing or null members have defaults; others are ignored.
 
 Source: learn.microsoft.com/rest/api/iothub/service, api-version 2021-04-12.
 """
@@ -70,7 +70,7 @@ class Properties(_Shape):
 
 
 class Targeting(_Shape):
-    """What an automatic deployment has to do with a device."""
+    """The relation of an automatic deployment to a device."""
 
     status: str | None = None
 

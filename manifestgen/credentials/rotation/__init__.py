@@ -1,11 +1,11 @@
-"""Replaces a token's password on devices; at every moment, the password that a device has works.
+"""Replaces a token's password on devices, whose passwords are valid throughout.
 
-A token has two passwords. The second one is made, tested and set on the devices; the first is deleted once no device
-needs it. What has been done is read from the registry and from the devices' twins, so if a run is killed, the next one
-finishes it. Only the new password, which Azure shows only once, is stored on this machine.
+A token has two passwords. The second one is created, tested and set on the devices; the first is deleted once no device
+needs it. The progress is read from the registry and from the devices' twins, so if a run is killed, the next one
+resumes. Only the new password, which Azure shows only once, is stored on this machine.
 
-`rotate` does it, on a `Target` that is devices or an automatic deployment; `entry` finds and replaces the credential in
-a manifest, `password` makes the new password. `renewed` puts it into an older manifest.
+`rotate` does it, for a `Target`, which is devices or an automatic deployment; `entry` finds and replaces the credential
+in a manifest, `password` creates the new password. `renewed` puts it into an older manifest.
 """
 
 from manifestgen.credentials.rotation.entry import Login

@@ -1,4 +1,4 @@
-"""A token's login among the registry credentials of a manifest: finding it and replacing its password."""
+"""Finds and replaces a token's login in the registry credentials of a manifest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Login:
     password: Secret
 
     def passwords_in(self, content: Mapping[str, Any]) -> list[str]:
-        """The passwords that a manifest has for this user of this registry; more than one only if it has two entries.
+        """The passwords for this user and registry in a manifest; more than one only if it has two entries.
 
         Args:
             content: `{"modulesContent": …}`.
@@ -41,7 +41,7 @@ class Login:
         return bool(found) and all(password == self.password.reveal() for password in found)
 
     def put_into(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """A manifest's content with the new password for this user of this registry, and nothing else changed."""
+        """A manifest's content with only the password for this user and registry changed."""
         result = copy.deepcopy(dict(content))
         for entry, key in _places(result, self):
             entry[key] = self.password.reveal()
@@ -49,7 +49,7 @@ class Login:
 
 
 def agent_content(runtime: Any) -> dict[str, Any]:
-    """The content of a manifest of which only `$edgeAgent`'s `runtime` is known, as a query of the hub gives it."""
+    """The content of a manifest with only `$edgeAgent`'s `runtime`, as returned by a query."""
     return {"modulesContent": {"$edgeAgent": {DESIRED: {"runtime": runtime}}}}
 
 
@@ -60,7 +60,7 @@ def images_of(content: Mapping[str, Any], registry: str) -> list[str]:
 
 
 def _places(content: Mapping[str, Any], login: Login) -> list[tuple[dict[str, Any], str]]:
-    """The entries of this user of this registry, and the key of the password in each: edgeAgent ignores its case."""
+    """The entries for this user and registry, with the key of each password, whose case edgeAgent ignores."""
     found: list[tuple[dict[str, Any], str]] = []
     for part in Manifest.of(content).credential_entries():
         entry = part.value

@@ -1,4 +1,4 @@
-"""The new password of a rotation: created in the slot that no device uses, stored before use, and tested."""
+"""Creates the new password of a rotation in the unused slot, stores it before use, and tests it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from manifestgen.credentials.acr_token import PASSWORDS, generate, is_current, l
 from manifestgen.credentials.stored import StoredPassword
 from manifestgen.errors import DeniedError, InputError
 
-# It takes some seconds until all front ends of a registry accept a new password.
+# All front ends of a registry accept a new password only after some seconds.
 _PULL_PAUSE = 3.0
 _PULL_TIME = 90.0
 
 
 def other(name: str) -> str:
-    """The other one of a token's two passwords."""
+    """The name of a token's other password."""
     return PASSWORDS[1 - PASSWORDS.index(name)]
 
 
@@ -64,12 +64,12 @@ def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
         now: the time.
 
     Raises:
-        InputError: both work and it is not known which of them devices have, or the token is rotated elsewhere too.
+        InputError: both are valid and it is unknown which one devices have, or the token is also rotated elsewhere.
     """
     host = token.registry.login_server
     begun = stored.read(root, host, token.name, "next")
     if begun is not None:
-        # It was pending when the run was killed, so no device has it; or it has expired on those that have it.
+        # It was pending when the run was killed, so no device has it; or it has expired.
         if begun.password is None and not may_be_pending_here(token, begun):
             raise _replaced_elsewhere(token, begun, root)
         return begun.name
@@ -103,7 +103,7 @@ def verify_pull(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Ask the registry for an image with the new password until it accepts the password.
+    """Request an image from the registry with the new password until it is accepted.
 
     Raises:
         DeniedError: it still does not after a minute and a half; no device has been changed.

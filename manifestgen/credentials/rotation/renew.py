@@ -1,4 +1,4 @@
-"""Puts current passwords into an older manifest, whose own may have been deleted since."""
+"""Puts current passwords into an older manifest, whose passwords may have been deleted."""
 
 from __future__ import annotations
 

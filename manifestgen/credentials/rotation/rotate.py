@@ -1,4 +1,4 @@
-"""The whole rotation of one token: new password, test pull, devices in parallel, deletion of the old password."""
+"""Rotates one token: new password, test pull, devices in parallel, deletion of the old password."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Left:
 
     Attributes:
         what: such as `device 'edge-01'`.
-        why: in words.
+        why: the reason.
     """
 
     what: str
@@ -44,7 +44,7 @@ class Rotated:
         new: the password that devices have now.
         devices: the outcome of each device of the target, in order.
         left: what still needs the old password.
-        dropped: the old password, which no longer works; None if it was not deleted because something needs it.
+        dropped: the old password, which was deleted; None if something still needs it.
     """
 
     registry: str
@@ -65,7 +65,7 @@ class Observer:
     """Receives the progress of a rotation, and may stop it.
 
     Attributes:
-        permit: receives a sentence about what will be done, and raises to stop before anything is.
+        permit: receives a sentence about the rotation; raises to stop before anything changes.
         step: receives each step that was taken.
         device: receives each device's outcome.
     """
@@ -91,21 +91,21 @@ def rotate(
 ) -> Rotated:
     """Replace a token's password, and delete the old one once nothing in the hub needs it.
 
-    If it is killed, the same call resumes it. Every password in a device's manifest works at every moment: the old one
-    is deleted only after each device that uses the token has confirmed the new one.
+    If it is killed, the same call resumes it. The password in a device's manifest is valid throughout: the old one is
+    deleted only after each device that uses the token has confirmed the new one.
 
     Args:
         registry: to which the token belongs.
         hub: whose devices and deployments may use the token.
         token: to rotate.
-        target: what gets the new password. While anything else in the hub uses the token, the old password stays.
+        target: gets the new password. While anything else in the hub uses the token, the old password is kept.
         root: the user's state folder.
         days: until the new password expires.
-        in_use: the password that devices have now, where that cannot be found out.
+        in_use: the password that devices have now, if that cannot be determined.
 
     Raises:
-        InputError: the target does not use the token, or it is not known which password is in use.
-        CloudError: the registry or the hub rejected something that concerns all devices.
+        InputError: the target does not use the token, or it is unknown which password is in use.
+        CloudError: the registry or the hub rejected a request that affects all devices.
     """
     host = token.registry.login_server.lower()
     image = _image(target, host, token.name)
@@ -162,9 +162,9 @@ def _failing(outcomes: Sequence[DeviceOutcome]) -> Iterator[Left]:
 
 
 def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Iterator[Left]:
-    """Devices and deployments of the hub that have an old password of the token, or have not confirmed the new one.
+    """The hub's devices and deployments that have an old password of the token, or have not confirmed the new one.
 
-    Queries are answered from an index that may be some seconds behind, so each twin that it names is read once more.
+    Queries use an index that may be some seconds behind, so each twin in the result is read again.
     """
     settled = {one.device for one in outcomes if one.state in ("rotated", "unhealthy", "failed")}
     for row in hub.query(_QUERY, deviceId=str):
@@ -180,7 +180,7 @@ def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Itera
             yield Left(f"device {device!r}", "it has not applied the new password yet")
     for configuration in hub.configurations():
         if not configuration.content.get("modulesContent"):
-            continue  # one for modules, which logs in to no registry
+            continue  # a configuration for modules, without registry credentials
         if login.passwords_in(configuration.content) and not login.is_in(configuration.content):
             yield Left(f"automatic deployment {configuration.id!r}", "it has the old password")
 

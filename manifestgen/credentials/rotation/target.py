@@ -19,7 +19,7 @@ class DeviceOutcome:
         state: `rotated`: it runs healthy with the new password. `unaffected`: it does not use the token. `offline`: it
             gets the new password when it connects. `unhealthy`: it has the new password but does not become healthy.
             `failed`: the new password could not be set.
-        words: why.
+        words: the reason.
         changed: whether this run set the new password.
     """
 
@@ -38,17 +38,17 @@ class Target(Protocol):
         ...
 
     def contents(self) -> Iterator[Mapping[str, Any]]:
-        """The manifests that it has now, each `{"modulesContent": …}`.
+        """Its current manifests, each `{"modulesContent": …}`.
 
         Raises:
-            NotFoundError: it is not there.
+            NotFoundError: it does not exist.
         """
         ...
 
     def move(self, login: Login) -> Sequence[DeviceOutcome]:
-        """Put a login into all of its manifests and wait; returns the outcome of each device, if it knows them.
+        """Put a login into all of its manifests and wait; returns the outcome of each device, if known.
 
         Raises:
-            CloudError: something went wrong that concerns all of them.
+            CloudError: an error that affects all of them.
         """
         ...

@@ -1,8 +1,8 @@
 """The sources of registry credentials: one file each, and this table of them.
 
 To add one, write its file with a subclass of `Source`, add it to the table, and describe it in docs/credentials.md. Its
-name, its keys in the project file and their checks, the JSON Schema, the logins, `doctor`, `credentials show`, the
-warnings of passwords that expire, and the advice where a login is missing all come from that class.
+name, its keys in the project file and their checks, the JSON Schema, the logins, `doctor`, `credentials show`, expiry
+warnings, and the advice if a login is missing all come from that class.
 """
 
 from __future__ import annotations

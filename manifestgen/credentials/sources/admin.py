@@ -25,7 +25,7 @@ class Admin(Source):
         """User name and first password of each registry's admin user.
 
         Raises:
-            NotFoundError: no registry that the caller may read answers under a host.
+            NotFoundError: the caller can read no registry with this host.
             DeniedError: the admin user is disabled; the error names the option and the other sources.
         """
         return {one.host: self._login(one.host, inputs) for one in wanted if one.required}

@@ -17,7 +17,7 @@ class Env(Source):
     found = "environment"
 
     def logins(self, wanted: Sequence[Wanted], inputs: Inputs) -> Mapping[str, Login]:
-        """Those whose variables are set. Raises InputError if only one of the two is."""
+        """The logins whose variables are set. Raises InputError if only one of the two is."""
         found = {one.host: variables.login(one.host, one.suffix, inputs.environ, self.place) for one in wanted}
         return {host: Login(*login) for host, login in found.items() if login is not None}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from manifestgen.files import read_text
 from manifestgen.secret import Secret
 
 _MAX_BYTES: Final = 1024 * 1024
-# What `az acr login` logs Docker in as: its password is a token that lives for a few hours.
+# The user name of `az acr login`, whose password is a token that expires after a few hours.
 _ENTRA_USER: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -43,7 +42,7 @@ class File(Source):
     }
 
     def check(self, registry: Registry, where: Where) -> None:
-        """The key `file` is there if a registry uses the source, and only then."""
+        """Require the key `file` if, and only if, a registry uses the source."""
         given = registry.setting("file") is not None
         if given and not registry.uses(self.name):
             what = f"registry.file is given, but registry.credentials is {registry.credentials}"
@@ -52,7 +51,7 @@ class File(Source):
             raise InputError("registry.file is missing; source file needs it", where=where(), fix="add 'file: PATH'")
 
     def logins(self, wanted: Sequence[Wanted], inputs: Inputs) -> Mapping[str, Login]:
-        """Those that are in the file.
+        """The logins in the file.
 
         Raises:
             InputError: the file is missing or cannot be understood; its content is never shown.
@@ -106,10 +105,10 @@ def _from_docker(text: str, hosts: Iterable[str], path: Path) -> dict[str, Login
     try:
         config = json.loads(text)
     except (ValueError, RecursionError):
-        # The parser's own words may show what is in the file.
+        # The parser's message may quote the file.
         raise InputError("not JSON, though it begins with '{'", where=where, fix="give a Docker config.json") from None
     stored = bool(config.get("credsStore"))
-    # Docker leaves 'auths' out where it has never kept a password itself.
+    # Docker leaves 'auths' out if it has never stored a password itself.
     entries = config.get("auths", {} if stored or config.get("credHelpers") else None)
     if not isinstance(entries, dict):
         raise InputError("this JSON has no 'auths'", where=where, fix="give a Docker config.json") from None
@@ -117,7 +116,7 @@ def _from_docker(text: str, hosts: Iterable[str], path: Path) -> dict[str, Login
     logins: dict[str, Login] = {}
     for host in hosts:
         entry = by_host.get(_docker_host(host))
-        # Docker notes a login that it leaves to the store of all registries in 'auths', as an empty entry.
+        # For a login in the credential store, Docker writes an empty entry in 'auths'.
         helped = _has_helper(config, host) or (stored and entry is not None)
         if entry is None and not helped:
             continue
@@ -151,10 +150,12 @@ def _no_login(entry: Mapping[str, Any], host: str, where: str, *, helped: bool) 
 
 
 def _docker_login(entry: Mapping[str, Any], host: str, where: str) -> Login | None:
+    import base64
+
     username, password = entry.get("username"), entry.get("password")
     encoded = entry.get("auth")
     if isinstance(encoded, str) and encoded:
-        Secret(encoded)  # as base64 of both it is none of the forms that the password alone is known in
+        Secret(encoded)  # base64 of user name and password is not among the forms that the password alone registers
         try:
             username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except ValueError:

@@ -2,7 +2,7 @@
 
 One secret holds the password; the user name is in the project file or in a second secret. Microsoft's own documentation
 stores a registry's login the same way (`az acr` credential sets, container instances): both can be renewed with a new
-version of a secret. A vault only reports the times of a secret, so they are judged here.
+version of a secret. A vault only reports the times of a secret, so they are checked here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class VaultLogin(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Vault(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The key vault of the source keyvault, and which of its secrets are the registries' logins."""
+    """The key vault of the source keyvault, and its secrets with the registries' logins."""
 
     vault: Annotated[
         Annotated[
@@ -100,7 +100,7 @@ class KeyVault(Source):
     }
 
     def check(self, registry: Registry, where: Where) -> None:
-        """The key `keyvault` is there if a registry uses the source, and only then; each login is named in full."""
+        """Require the key `keyvault` if, and only if, a registry uses the source; each login must be complete."""
         vault = _vault_in(registry)
         if vault is not None and not registry.uses(self.name):
             what = f"registry.keyvault is given, but registry.credentials is {registry.credentials}"
@@ -112,7 +112,7 @@ class KeyVault(Source):
             _check(vault, registry, where)
 
     def hosts(self, registry: Registry) -> Collection[str]:
-        """Those that have secrets of their own."""
+        """The hosts with their own secrets."""
         vault = _vault_in(registry)
         return vault.secrets if vault is not None else ()
 
@@ -155,8 +155,8 @@ def assigned(hosts: Sequence[str], settings: Settings) -> dict[str, VaultLogin]:
         settings: of the project.
 
     Raises:
-        InputError: the section does not say which secret is for a host. A secret that it names for no registry in
-            particular is for one: a password is not sent to a second registry because an image happens to be there.
+        InputError: the section does not say which secret is for a host. A secret without a host is for one registry
+            only, so that its password is never sent to a second registry because of a new image.
     """
     vault, where = _vault_of(settings), settings.file
     own = {comparable(name): login for name, login in vault.secrets.items()}
@@ -235,7 +235,7 @@ def _read(login: VaultLogin, inputs: Inputs) -> Login:
 
 
 def _usable(found: VaultSecret, vault: str, now: datetime) -> str:
-    """The text of a secret, if it is one line that is valid now."""
+    """The value of a secret, if it is one line and currently valid."""
     where = f"secret {found.name} of key vault {vault}"
     change = f"az keyvault secret set --vault-name {_name(vault)} --name {found.name}"
     if found.expiry is not None and found.expiry <= now:

@@ -1,6 +1,6 @@
 """The source `token`: a repository-scoped token of an Azure container registry.
 
-Its password is in the environment, where a pipeline put it, or in the user's state folder, if it was made on this
+Its password is in the environment, set by a pipeline, or in the user's state folder, if it was created on this
 machine.
 """
 
@@ -70,7 +70,7 @@ class Token(Source):
         return f"create one with 'manifestgen credentials create-token', or give it as {names}"
 
     def standing(self, wanted: Wanted, inputs: Inputs) -> Standing | None:
-        """With what the registry says of the token and its password."""
+        """With the registry's state of the token and its password."""
         from manifestgen.credentials.acr_token import name_of
         from manifestgen.credentials.azure_registry import if_expired, with_registry
         from manifestgen.credentials.stored import latest

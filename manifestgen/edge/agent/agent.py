@@ -46,7 +46,7 @@ class ModuleSpec:
 
     @property
     def process(self) -> tuple[object, ...]:
-        """What a process is made from: a change of it replaces the process."""
+        """The inputs of a process: if they change, the process is replaced."""
         return self.program, self.limits, self.version
 
 
@@ -146,11 +146,11 @@ class Agent:
         self._call(again)
 
     def states(self) -> Mapping[str, ModuleState]:
-        """What each module does, by its name."""
+        """The state of each module, by name."""
         return self._states
 
     def log(self, name: str) -> ModuleLog | None:
-        """What a module printed; None if there is no such module."""
+        """The log of a module; None if there is no such module."""
         module = self._modules.get(name)
         return module.log if module else None
 

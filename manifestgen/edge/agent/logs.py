@@ -1,4 +1,4 @@
-"""What a module printed, as `GetModuleLogs` gives it: line by line, the newest ones.
+"""A module's log, as returned by `GetModuleLogs`: the newest lines.
 
 Source: edge-agent `LogMessageParser.cs` and `LogsProcessor.cs` in Azure/iotedge. A line may begin with `<LEVEL>` and a
 time; without a level it counts as 6 (information).

@@ -17,7 +17,7 @@ _WARDEN: Final = Path(__file__).with_name("warden.py")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a module may use, with all that it starts. Kept on Linux only; 0 is no limit.
+    """The limits of a module with its child processes. Enforced on Linux only; 0 is unlimited.
 
     Attributes:
         memory: in bytes.
@@ -30,7 +30,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Program:
-    """What a module runs.
+    """The program of a module.
 
     Attributes:
         command: the program and its arguments.

@@ -4,7 +4,7 @@
 
 OPTIONS is JSON: `report`, a file descriptor for lines of JSON; `memory`, bytes that the module and what it started may
 use together; `processes`, how many they may be; 0 for no limit. Standard input takes `T` (end the module) and `K` (kill
-everything). The end of standard input means that whoever started us is gone: everything is killed.
+everything). The end of standard input means that the parent process is gone: everything is killed.
 
 On Linux nothing escapes: what the module starts is handed to this process when its own parent ends, sessions of their
 own included. Elsewhere what leaves the module's process group is not found, and no limit is kept.
@@ -33,7 +33,7 @@ def main() -> int:
     wake, alarm = os.pipe()
     for descriptor in (wake, alarm):
         os.set_blocking(descriptor, False)
-    # Interrupts of a terminal are for whoever started us.
+    # Interrupts of a terminal are for the parent process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)

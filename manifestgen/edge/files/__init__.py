@@ -1,1 +1,1 @@
-"""What an image holds, on this machine: its application's files, and the program that they make."""
+"""Unpacks an image on this machine: its application's files, and the program to run."""

@@ -26,7 +26,7 @@ _LEFT_OUT: Final = ("PATH", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHON_VERSION
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """What an image's configuration says about its containers."""
+    """An image's configuration of its containers."""
 
     environ: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = ()
@@ -128,7 +128,7 @@ def _moved(value: str, root: Path) -> str:
 
 
 def _azure_ml(root: Path) -> dict[str, str]:
-    """What Azure ML's image sets when it starts: the folder of its model, or of all if it has several."""
+    """The variable that Azure ML's image sets at start-up: the folder of its model, or of all models."""
     models = root / AZURE_ML_ROOT / "azureml-models"
     versions = sorted(models.glob("*/*")) if models.is_dir() else []
     if len(versions) != 1:

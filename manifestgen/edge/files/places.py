@@ -8,7 +8,7 @@ from typing import Final
 OWN_ROOT: Final = "opt/manifestgen"
 #: Azure ML's images.
 AZURE_ML_ROOT: Final = "var/azureml-app"
-#: What is unpacked of an image.
+#: The folders that are unpacked from an image.
 FOLDERS: Final = (f"{OWN_ROOT}/app", f"{OWN_ROOT}/model", f"{OWN_ROOT}/runner", AZURE_ML_ROOT)
 #: The lock of the packages.
 LOCK: Final = f"{OWN_ROOT}/runner/requirements.lock"

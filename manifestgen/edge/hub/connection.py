@@ -20,7 +20,7 @@ _GOODBYE: Final = 1.0
 
 
 class Host(Protocol):
-    """What a connection asks of its hub."""
+    """The calls of a connection to its hub."""
 
     limits: Limits
 
@@ -157,7 +157,7 @@ class Connection(asyncio.Protocol):
             self._host.left(self)
 
     def abort(self) -> None:
-        """End the connection at once, without a word to the client."""
+        """End the connection at once, without notifying the client."""
         self._leave()
         self._transport.abort()
 

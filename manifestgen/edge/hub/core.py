@@ -26,7 +26,7 @@ from manifestgen.edge.identity import Identity
 from manifestgen.edge.message import DEVICE, MODULE, OUTPUT, TWIN_CHANGE, TYPE, Message
 from manifestgen.edge.token import Login, check_login
 
-# What edgeHub adds to a message, which counts for its limit: a GUID, and whose the message is.
+# Properties that edgeHub adds to a message and that count towards its limit: a GUID and the sender.
 _OWN: Final = len("edgeMessageId") + 36 + len("edgeHubOriginInterface") + len("internal")
 
 
@@ -83,7 +83,7 @@ class Core:
         position = len(self._timers)
         self._timers.append(loop.call_later(seconds, again))
 
-    # What a connection asks; see `manifestgen.edge.hub.connection.Host`.
+    # Called by a connection; see `manifestgen.edge.hub.connection.Host`.
 
     def began(self, connection: Connection) -> None:
         """A client is there."""
@@ -130,7 +130,7 @@ class Core:
     # Messages.
 
     def configure(self, routes: Router) -> None:
-        """Carry out other routes from now on; what waits for a sink goes on waiting for it."""
+        """Replace the routes; messages that wait for a sink keep waiting."""
         self._router = routes
         for session in self.sessions.values():
             session.interval = 0.0
@@ -141,7 +141,7 @@ class Core:
                 self.session(module).interval = self.limits.loop
 
     def session(self, module: str) -> Session:
-        """What is known of a module."""
+        """The state of a module."""
         if module not in self.sessions:
             limit = self.limits.acknowledge
             self.sessions[module] = Session(self._identity.device, module, limit, self.log, self._emptied)
@@ -241,14 +241,14 @@ class Core:
         error = done.exception()
         if error is not None:
             self.log(f"the twin of {session.module} cannot be read: {error}")
-            session.tell(topics.twin_response(500, request), b"")
+            session.notify(topics.twin_response(500, request), b"")
             return
         twin = done.result()
         content = {
             "desired": {**twin.desired, "$version": twin.desired_version},
             "reported": {**twin.reported, "$version": twin.reported_version},
         }
-        session.tell(topics.twin_response(200, request), json.dumps(content).encode())
+        session.notify(topics.twin_response(200, request), json.dumps(content).encode())
 
     def _reported(self, session: Session, request: str, payload: bytes) -> None:
         try:
@@ -272,7 +272,7 @@ class Core:
 
     def _answer_report(self, session: Session, request: str, status: int) -> None:
         if request:
-            session.tell(topics.twin_response(status, request), b"")
+            session.notify(topics.twin_response(status, request), b"")
 
     def _twin_changed(self, module: str, patch: bytes) -> None:
         device = self._identity.device
@@ -293,7 +293,7 @@ class Core:
     def desired_changed(self, module: str, patch: Mapping[str, Any], version: int) -> None:
         """Tell a module, if it is there and wants to know."""
         content = json.dumps({**patch, "$version": version}).encode()
-        self.session(module).tell(topics.desired(version), content)
+        self.session(module).notify(topics.desired(version), content)
 
     # Methods.
 

@@ -83,7 +83,7 @@ class EdgeHub:
                 raise
 
     def _unexpected(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Say in the log what nothing has caught; the loop goes on."""
+        """Log an uncaught error; the loop continues."""
         self._log(f"unexpected error: {context['message']}: {context.get('exception')!r}")
 
     async def _listen(self) -> None:
@@ -121,7 +121,7 @@ class EdgeHub:
         """Take routes and the time to live from `$edgeHub`'s desired properties.
 
         Raises:
-            InputError: a route cannot be read or compiled: the former routes stay, as at edgeHub.
+            InputError: a route cannot be read or compiled: the previous routes stay, as at edgeHub.
         """
         routes = router.read(properties)
         self._call(lambda: self._core.configure(routes))

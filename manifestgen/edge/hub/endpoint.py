@@ -1,4 +1,4 @@
-"""What waits for a sink: a queue for each priority, and a time at which each message expires.
+"""The messages that wait for a sink: a queue for each priority, and an expiry for each message.
 
 Times are monotonic: a clock that is set neither expires a message nor keeps one.
 """
@@ -11,7 +11,7 @@ from typing import Final
 
 from manifestgen.edge.message import Message
 
-#: What a waiting message costs beside its bytes; measured, it is somewhat less.
+#: Overhead of a waiting message in bytes; the measured value is somewhat lower.
 _OVERHEAD: Final = 1024
 
 

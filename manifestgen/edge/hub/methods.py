@@ -28,7 +28,7 @@ class TimedOut(MethodError):
 
 @dataclass(frozen=True)
 class MethodAnswer:
-    """What a method answered; `payload` is any JSON value."""
+    """The answer of a method; `payload` is any JSON value."""
 
     status: int
     payload: Any
@@ -51,11 +51,11 @@ class Methods:
         self._calls[request] = (session, answer)
         try:
             topic = topics.method(method, request)
-            if not session.tell(topic, payload):
+            if not session.notify(topic, payload):
                 waiter: asyncio.Future[None] = loop.create_future()
                 session.waiters.append(waiter)
                 await asyncio.wait((waiter,), timeout=connect)
-                if not waiter.done() or waiter.cancelled() or not session.tell(topic, payload):
+                if not waiter.done() or waiter.cancelled() or not session.notify(topic, payload):
                     waiter.cancel()
                     raise NotConnected(f"{session.module} does not listen for methods")
             await asyncio.wait((answer,), timeout=respond)
@@ -66,7 +66,7 @@ class Methods:
             del self._calls[request]
 
     def answered(self, session: Session, topic: str, payload: bytes) -> bool:
-        """Take an answer; False if nobody waits for it."""
+        """Accept an answer; False if no call waits for it."""
         read = topics.read_method_response(topic)
         found = self._calls.get(read[1].lower()) if read is not None else None
         if read is None or found is None or found[0] is not session or found[1].done():
@@ -75,7 +75,7 @@ class Methods:
         return True
 
     def stop(self) -> None:
-        """Let nobody wait any longer."""
+        """Fail all waiting calls."""
         for session, answer in self._calls.values():
             answer.cancel()
             for waiter in session.waiters:

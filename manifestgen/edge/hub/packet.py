@@ -17,8 +17,8 @@ CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 8, 9, 10, 11
 PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
 
-#: What edgeHub takes: `MaxInboundMessageSize` of its settings, in bytes behind the fixed header. The runner, which
-#: stands alone, has it as `message.MAX_BYTES`.
+#: edgeHub's limit: `MaxInboundMessageSize` of its settings, in bytes after the fixed header. The runner, which
+#: imports nothing of manifestgen, has it as `message.MAX_BYTES`.
 LARGEST: Final = 256 * 1024
 
 ACCEPTED, BAD_VERSION, BAD_ID, UNAVAILABLE, BAD_LOGIN, NOT_AUTHORIZED = range(6)

@@ -13,7 +13,8 @@ from typing import Any, Final
 from manifestgen.edge.message import Message
 from manifestgen.errors import InputError
 from manifestgen.manifest.reading import INT32, INT64, UINT32, as_mapping, get, integer, is_blank
-from manifestgen.manifest.route import Condition, Facts, ModuleInput, Route, compile_check, parse, source_matches
+from manifestgen.manifest.route import ModuleInput, Route, compile_check, parse, source_matches
+from manifestgen.manifest.route.evaluate import Condition, Facts
 
 #: The priority of a route that names none.
 _LOWEST: Final = 2_000_000_000

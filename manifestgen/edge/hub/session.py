@@ -1,4 +1,4 @@
-"""What edgeHub knows of a module, connected or not: its subscriptions, and the message that is on its way to it.
+"""edgeHub's state of a module, connected or not: its subscriptions, and the message in flight.
 
 To a module goes one message at a time, from whichever of its inputs: the next one when the last is acknowledged. One
 that is not acknowledged in time, or whose connection ends, is sent again as a new packet, without DUP.
@@ -94,8 +94,8 @@ class Session:
         found = [qos for pattern, qos in self.subscriptions.items() if topics.matches(pattern, topic)]
         return max(found) if found else None
 
-    def tell(self, topic: str, payload: bytes) -> bool:
-        """Send something that is not kept: an answer, a patch, a call. False if nobody hears it."""
+    def notify(self, topic: str, payload: bytes) -> bool:
+        """Send without storing: an answer, a patch, a call. False if the module does not receive it."""
         qos = self.qos(topic)
         if self.link is None or qos is None:
             return False
@@ -104,7 +104,7 @@ class Session:
 
     def pump(self) -> None:
         """Send the next message, if there is one and the module can take it."""
-        if self._pumping:  # a message with QoS 0 is acknowledged at once: the loop below goes on
+        if self._pumping:  # a message with QoS 0 is acknowledged at once: the loop below continues
             return
         self._pumping = True
         try:

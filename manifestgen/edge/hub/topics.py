@@ -1,7 +1,7 @@
 """The topics between a module and edgeHub, and a message's properties as the last part of one.
 
-`manifestgen.runner.topics` is the module's side of the same. It is written apart on purpose: the runner stands alone in
-an image, and two sides that share a mistake would understand each other and nobody else.
+`manifestgen.runner.topics` is the module's side of the same. It is written separately on purpose: the runner is on its
+own in an image, and two sides that share a mistake would understand only each other.
 
 Source: Azure/iotedge, appsettings_hub.json, SystemProperties.cs, TwinAddressHelper.cs, SessionStateParser.cs.
 """
@@ -48,7 +48,7 @@ class TopicError(ValueError):
 
 
 def events(device: str, module: str) -> str:
-    """What the topic of a module's message starts with."""
+    """The prefix of the topics of a module's messages."""
     return f"devices/{device}/modules/{module}/messages/events"
 
 
@@ -56,7 +56,7 @@ def read_event(topic: str, prefix: str) -> tuple[dict[str, str], dict[str, str]]
     """Application and system properties of a message with this topic; None if it is not a message's.
 
     Raises:
-        TopicError: a property stands there twice; edgeHub drops such a message.
+        TopicError: a duplicate property; edgeHub drops such a message.
     """
     if topic != prefix and not topic.startswith(prefix + "/"):
         return None

@@ -1,4 +1,4 @@
-"""The way to the cloud: its calls may block, so they are made by a thread of their own, in order."""
+"""Calls to the cloud: they may block, so a separate thread makes them, in order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Upstream:
         self.pump()
 
     async def stop(self) -> None:
-        """Send no more. What is being sent counts as sent if the cloud takes it soon, and waits again if not."""
+        """Stop sending. A message in flight counts as sent if accepted soon; otherwise it is queued again."""
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None

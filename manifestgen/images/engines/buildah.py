@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from manifestgen.cloud.context import target_arch
 from manifestgen.errors import FoundError
 from manifestgen.images.engines.engine import Commands, Engine, Job
 
@@ -31,7 +30,7 @@ class Buildah(Engine):
             return meanwhile
         if len(images) == 1:
             return self._pushed(job, ("push", *network), images[0], commands)
-        # A name of its own: another build of the same inputs may be making its index in the same storage.
+        # A unique name: another build of the same inputs may create its index in the same storage.
         index = f"{images[0].rpartition('-')[0]}-{job.folder.name}"
         self._run(job, commands, "manifest", "create", index)
         try:
@@ -45,7 +44,7 @@ class Buildah(Engine):
     def _pushed(self, job: Job, push: tuple[str, ...], source: str, commands: Commands) -> str:
         """Push an image or an index, and return its digest.
 
-        With a file for the digest, buildah 1.28 pushes an index in vain and exits with 0; the file is then empty.
+        With a digest file, buildah 1.28 exits with 0 even if pushing an index fails; the file is empty in that case.
         Without one it says what is wrong.
         """
         file, target = job.folder / "digest", f"docker://{job.reference}"
@@ -61,6 +60,9 @@ class Buildah(Engine):
 
     def _built(self, job: Job, platform: str, network: list[str], commands: Commands) -> str:
         """The name of the image for one platform in the engine's storage."""
+        # The help of `--engine` names the engines, and need not wait for what packs a context.
+        from manifestgen.cloud.context import target_arch
+
         commands.say(f"{self.name}: building for {platform}")
         image = f"localhost/manifestgen/{job.reference.partition('/')[2]}-{target_arch(platform)}"
         self._run(
@@ -81,7 +83,7 @@ class Buildah(Engine):
 
 
 class Podman(Buildah):
-    """podman: no daemon on Linux; elsewhere a machine of its own, which must be started."""
+    """podman: no daemon on Linux; elsewhere a virtual machine, which must be started."""
 
     name = "podman"
     program = "podman"

@@ -1,4 +1,4 @@
-"""What an engine is, and how its commands are run."""
+"""The base class of engines, and running their commands."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from manifestgen.cloud import Context
 from manifestgen.errors import ManifestgenError
 from manifestgen.images.engines.trouble import explain
 from manifestgen.secret import redact
+
+if TYPE_CHECKING:
+    from manifestgen.cloud import Context
 
 _SECONDS_TO_END: Final = 10.0
 _SECONDS_TO_ANSWER: Final = 30.0
@@ -105,7 +107,7 @@ class Commands:
             raise explain(Path(arguments[0]).name, reference, "".join(self.output[begin:]))
 
     def say(self, text: str) -> None:
-        """Add a line of our own to the output."""
+        """Add our own line to the output."""
         self.output.append(f"{text}\n")
 
     def cancel(self) -> None:

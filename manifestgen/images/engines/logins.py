@@ -1,4 +1,4 @@
-"""What an engine logs in with: its own logins, or those of the project in a file that only its owner can read."""
+"""An engine's logins: its own, or the project's in a file that only its owner can read."""
 
 from __future__ import annotations
 

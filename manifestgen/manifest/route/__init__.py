@@ -1,18 +1,17 @@
-"""The language of routes: `parse` a text, look at the tree, ask for its types.
+"""The route language: parse a text, check its types. `evaluate` carries out a route's condition on a message.
 
     route = parse("FROM /messages/modules/sensor/* WHERE as_number(temp) > 30 INTO $upstream")
-    compile_check(route)     # what edgeHub's compiler would refuse, after it has reported 200
-    warnings(route)          # what it takes, and probably nobody meant
+    compile_check(route)     # what edgeHub's compiler would reject, after it has reported 200
+    warnings(route)          # accepted, but probably not intended
     source_modules(route)    # the module, and its output, that the source is limited to
     to_text(route)           # the route again
-    Condition(route.condition).holds(Facts(properties, system, body))     # carry it out on a message
+    evaluate.Condition(route.condition).holds(evaluate.Facts(properties, system, body))
 
 `docs/routes.md` describes the language. Every error and warning has its place: `offset` and `length` in
 characters of the text given, from 0.
 """
 
 from manifestgen.manifest.route.error import RouteSyntaxError
-from manifestgen.manifest.route.evaluate import Condition, Facts
 from manifestgen.manifest.route.function import FUNCTIONS, Function, Type
 from manifestgen.manifest.route.parser import parse, parse_condition
 from manifestgen.manifest.route.source import SourceModule, source_matches, source_modules
@@ -41,9 +40,7 @@ __all__ = [
     "Binary",
     "Broken",
     "Call",
-    "Condition",
     "Expression",
-    "Facts",
     "Fault",
     "Function",
     "Literal",

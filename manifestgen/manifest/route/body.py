@@ -1,4 +1,4 @@
-"""What `$body.…` finds in a message: edgeHub parses the body with Newtonsoft.Json and selects by a path.
+"""Evaluates `$body.…` in a message: edgeHub parses the body with Newtonsoft.Json and selects by a path.
 
 Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, Message.cs, JsonMessageQueryValueProvider.cs,
 query/builtins/BodyQuery.cs, query/types/QueryValue.cs.
@@ -16,7 +16,7 @@ from manifestgen.manifest.newtonsoft import loads
 
 
 class Nothing:
-    """A mark that is no JSON value."""
+    """A marker that is not a JSON value."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -25,9 +25,9 @@ class Nothing:
         return self._name
 
 
-#: What cannot be known: every comparison with it is undefined too.
+#: An unknown value: every comparison with it is undefined too.
 UNDEFINED: Final = Nothing("undefined")
-#: What a path finds where there is nothing; it compares as null does, and `is_null` tells the two apart.
+#: The value of a path that finds nothing; it compares like null, but `is_null` distinguishes the two.
 MISSING: Final = Nothing("missing")
 
 _ENCODINGS: Final = {"utf-8": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
@@ -61,7 +61,7 @@ def read_body(body: bytes, content_type: str | None, encoding: str | None) -> An
 
 
 def find(value: Any, path: Path) -> Any:
-    """What a path finds in a body that is JSON: a bool, float, str or None, `MISSING` or `UNDEFINED`."""
+    """The value of a path in a JSON body: a bool, float, str or None, `MISSING` or `UNDEFINED`."""
     if value is UNDEFINED:
         return UNDEFINED
     found = [value]

@@ -1,4 +1,4 @@
-"""What the functions and operators of a condition compute, with the arithmetic and the texts of .NET.
+"""The functions and operators of conditions, with the arithmetic and the strings of .NET.
 
 A number is a double, and one that is not a number is undefined. A text is a row of UTF-16 units: they are counted, and
 ordered by.
@@ -176,7 +176,7 @@ def _power(base: Any, exponent: Any) -> float:
 
 
 def function(name: str) -> Callable[..., Any]:
-    """What a function that is not about types computes; arguments are body values: undefined ones are `UNDEFINED`.
+    """Compute a function that is not about types; arguments are body values: undefined ones are `UNDEFINED`.
 
     Returns:
         A text or `UNDEFINED`, a bool or `UNDEFINED`, or a number: one that is undefined is not a number.

@@ -10,7 +10,7 @@ _LONGEST_QUOTE: Final = 60
 
 
 class RouteSyntaxError(InputError):
-    """A text that is no route: edgeHub reports 400 and takes none of the manifest's routes.
+    """A text that is not a route: edgeHub reports 400 and uses none of the manifest's routes.
 
     Attributes:
         offset: where in the text, in characters from 0; the text's length if it ends too early.

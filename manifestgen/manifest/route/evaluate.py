@@ -29,7 +29,7 @@ _UNREAD: Final = object()
 
 
 class Facts:
-    """What a condition asks of a message; its body is parsed when a condition first looks into it.
+    """A message as conditions see it; its body is parsed on first use.
 
     Args:
         properties: application properties, found in any case; AMQP knows some without a value, MQTT does not.
@@ -52,7 +52,7 @@ class Facts:
         return self._system.get(name, UNDEFINED)
 
     def at(self, path: Path) -> Any:
-        """What a path finds in the body; see `manifestgen.manifest.route.body`."""
+        """The value of a path in the body; see `manifestgen.manifest.route.body`."""
         if self._json is _UNREAD:
             self._json = read_body(self._body, self._system.get("contenttype"), self._system.get("contentencoding"))
         return find(self._json, path)
@@ -275,7 +275,7 @@ _ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
 
 
 def _of_numbers(compute: Callable[[float, float], float]) -> Callable[[Any, Any], Any]:
-    # What body values give stays a number even if it is not one: the runtime does not look at it again.
+    # A result from body values counts as a number even if it is not: the runtime does not check it again.
     return lambda a, b: compute(a, b) if isinstance(a, float) and isinstance(b, float) else UNDEFINED
 
 

@@ -1,7 +1,7 @@
-"""Mistakes in a condition for which the runtime's grammar has rules of its own.
+"""Mistakes in a condition for which the runtime's grammar has explicit rules.
 
-A condition with one of these passes the parser: the manifest is taken, 200 reported, and the compiler refuses the route
-afterwards. The rules, added to those of `parser`:
+A condition with one of these passes the parser: the manifest is accepted, 200 reported, and the compiler rejects the
+route afterwards. The rules, added to those of `parser`:
 
     operand   = unknown | unknown operand | "(" condition | unclosed-string
               | "(" condition ")" ")" | name "(" … ")" ")"

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 
 class Type(Enum):
-    """What the runtime's compiler knows of a value."""
+    """The type of a value in the runtime's compiler."""
 
     BOOL = "bool"
     NUMBER = "number"

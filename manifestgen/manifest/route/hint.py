@@ -1,4 +1,4 @@
-"""What was expected where a route goes wrong, and the likeliest way to put it right."""
+"""The expected text at the error in a route, and the most likely fix."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _FOREIGN: Final = {
 
 
 def invisible(text: str) -> re.Match[str] | None:
-    """The first character that cannot be seen and is no blank of the route language."""
+    """The first invisible character that is not white space of the route language."""
     return None if text.isascii() and text.isprintable() else re.search(_INVISIBLE, text)
 
 
@@ -70,7 +70,7 @@ def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], *, part: s
     Args:
         tokens: the words of the route.
         index: of the first word that no route can go on with.
-        expected: what could stand there.
+        expected: the possible tokens there.
         part: "start", "source", "condition", "sink" or "address".
     """
     blamed = _blamed(tokens, index)
@@ -93,7 +93,7 @@ def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], *, part: s
 
 @lru_cache(maxsize=256)
 def nearest_function(name: str) -> str:
-    """What to write instead of a function that there is not."""
+    """The fix for an unknown function."""
     if name == "!":
         return "write NOT"
     close = nearest(name[:_LONGEST_GUESS], FUNCTIONS)

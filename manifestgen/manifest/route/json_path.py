@@ -14,7 +14,7 @@ from manifestgen.manifest.route.error import quoted
 
 
 class PathError(Struct, frozen=True):
-    """What is wrong with a path, and the offset in it."""
+    """An error in a path, with its offset."""
 
     message: str
     offset: int
@@ -32,7 +32,7 @@ def check_path(path: str) -> PathError | None:
         step = re.compile(_STEP).match(path, offset)
         if step is None:
             return PathError(f"a name is missing before {quoted(path[offset])}", offset)
-        if step[1].isascii() and step[1].isdigit():  # which its lexer reads as a number, so it is no name
+        if step[1].isascii() and step[1].isdigit():  # the lexer reads it as a number, not a name
             return PathError(f"{quoted(step[1])} is a number, not a name", offset)
         offset = step.end()
         if offset == len(path):

@@ -1,11 +1,12 @@
-r"""The words of a route: the longest match wins, and among equally long ones the first rule.
+r"""The tokens of a route: the longest match wins, and among equally long ones the first rule.
 
-That is how the runtime's generated lexer reads, and it surprises. A name may hold any character that does not end it,
-`- + * % ! | & ' . #` and even a no-break space among them, so `a-b` is one name, `5-3` too, and `temp!='x'` compares a
-property called `temp!`. Where a whole name would also be a number or a keyword (`123`, `1e5`, `e5`, `and`), it is one.
+The runtime's generated lexer works like this, with surprising results. A name may contain any character that does not
+end it, `- + * % ! | & ' . #` and even a no-break space among them, so `a-b` is one name, `5-3` too, and `temp!='x'`
+compares a property called `temp!`. A name that is
+also a number or a keyword (`123`, `1e5`, `e5`, `and`) is read as that.
 
-Nothing is ever refused here: a character that starts no word is a word of its own, `UNKNOWN`, and a text that is not
-closed is one too. What to make of them is the parser's business.
+The lexer rejects nothing: a character that starts no token is itself a token, `UNKNOWN`, and so is an unclosed string.
+The parser decides what to do with them.
 
 Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, grammar/GrammarLexer.g4.
 """
@@ -32,7 +33,7 @@ END: Final = "end of the route"
 KEYWORDS: Final = frozenset({"SELECT", "FROM", "WHERE", "INTO", "AND", "OR", "NOT"})
 CONSTANTS: Final = frozenset({"true", "false", "null", "undefined"})
 
-# What a name may not hold; `[` and `]` only make it BRACKETED.
+# Characters that end a name; `[` and `]` only make it BRACKETED.
 _STOPS: Final = r"""()<>@,;:\\"/?={} \t\n\r"""
 _ESCAPE: Final = r"""\\(?:["'\\]|u[0-9a-fA-F]{4})"""
 _WORD: Final = (

@@ -10,11 +10,10 @@ The grammar, with the words of `lexer`:
     operand    = "-" operand | NOT operand | "(" condition ")" | name "(" [ condition { "," condition } ] ")"
                | literal | name | system-name | "{" system-name "}"
 
-Conditions are parsed with a stack of their own instead of recursion, so no text is too deep or too long, and the time
-is linear in its length. (The runtime's parser recurses; far earlier than this one it would run out of stack, which
-`warning` says.)
+Conditions are parsed with an explicit stack instead of recursion, so no text is too deep or too long, and the time
+is linear in its length. (The runtime's parser recurses and runs out of stack far earlier; `warning` reports that.)
 
-The runtime's grammar goes on where this one stops: rules for unknown characters, texts that are not closed, missing
+The runtime's grammar continues where this one stops: rules for unknown characters, texts that are not closed, missing
 and surplus parentheses, with which a condition passes the parser and fails in the compiler. See `fault`.
 
 Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, grammar/Route.g4, grammar/Condition.g4, RouteFactory.cs.
@@ -26,7 +25,6 @@ import re
 from typing import Final, TypeAlias
 
 from manifestgen.manifest.route import lexer
-from manifestgen.manifest.route.fault import break_down
 from manifestgen.manifest.route.hint import SINKS, unexpected
 from manifestgen.manifest.route.lexer import END, NAME, STRING, SYSTEM, Tokens, tokenize
 from manifestgen.manifest.route.sink import ENDPOINT, function_sink, system_sink
@@ -84,7 +82,7 @@ def parse(text: str) -> Route:
 
 
 def parse_condition(text: str) -> Expression:
-    """Read a condition alone, all of it; in a route it stands between WHERE and INTO.
+    """Read a condition alone, all of it; in a route it is between WHERE and INTO.
 
     Raises:
         RouteSyntaxError: as `parse`.
@@ -127,11 +125,14 @@ def _sink(tokens: Tokens, index: int) -> tuple[Upstream | ModuleInput, int]:
 def _condition(tokens: Tokens, start: int, until: str) -> tuple[Expression, int]:
     expression, index = _expression(tokens, start)
     if expression is None or tokens.kinds[index] != until:
+        # Few routes are wrong, and the others need not wait for this import.
+        from manifestgen.manifest.route.fault import break_down
+
         return break_down(tokens, start, until)
     return expression, index
 
 
-# What waits on the stack for its right operand, or for its closing parenthesis: a precedence, `_GROUP` or `_CALL`; the
+# An entry that waits for its right operand, or for its closing parenthesis: a precedence, `_GROUP` or `_CALL`; the
 # word; its offset; and for a function, how many operands there were before its first argument.
 _Open: TypeAlias = tuple[int, str, int, int]
 

@@ -1,7 +1,7 @@
-"""Which messages a source stands for.
+"""The messages that a source matches.
 
-The runtime keeps a source as text: a `*` at its end and the slash before it are cut off, one slash is put behind, and
-what a message comes from must begin with that, in any case. So `/messages/modules/m` and `/messages/modules/m/*` are
+The runtime stores a source as a string: it removes a trailing `*` and the slash before it, and appends one slash. A
+message's source must begin with that, in any case. So `/messages/modules/m` and `/messages/modules/m/*` are
 the same, and a `*` anywhere else is an ordinary character that no message source has.
 
 Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, messageSources/.
@@ -41,7 +41,7 @@ class SourceModule(Struct, frozen=True):
 
 
 def prefix(path: str) -> str:
-    """What a message's source must begin with, in any case: one slash at its end."""
+    """The required prefix of a message's source, in any case, with one trailing slash."""
     cut = path.strip(WHITE).rstrip("*")
     if len(cut) > 1:
         cut = cut.rstrip("/")
@@ -88,7 +88,7 @@ def never_matches(source: Source) -> str:
 
 
 def nearest_source(source: Source) -> str:
-    """What a source that never matches should probably be."""
+    """The probable correction of a source that never matches."""
     parts = [part for part in prefix(source.path).split("/") if part]
     if "*" in parts:
         parts = parts[: parts.index("*")]

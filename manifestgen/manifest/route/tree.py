@@ -1,7 +1,7 @@
-"""What a route says: its source, its condition as a tree, its sink.
+"""A parsed route: its source, its condition as a tree, its sink.
 
-Values only: where a thing stands in the text (`offset`, `length`, in characters) is kept for messages and does not
-count when two trees are compared.
+Values only: the position in the text (`offset`, `length`, in characters) is kept for messages, and
+ignored when two trees are compared.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PREFIX: Final = 8
 
 
 class _Node(Value, frozen=True, eq=False):
-    """What all parts of a route share: where they stand is neither compared nor shown."""
+    """The base of all parts of a route: positions are neither compared nor shown."""
 
     _hidden: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
 
@@ -52,7 +52,7 @@ class Literal(_Node, frozen=True):
 
     Attributes:
         kind: "string", "number", "bool", "null" or "undefined", as it is written.
-        text: as it stands in the route, quotes and escapes included.
+        text: as written in the route, with quotes and escapes.
     """
 
     kind: str
@@ -92,7 +92,7 @@ class SystemProperty(_Node, frozen=True):
 
     @property
     def body_path(self) -> str | None:
-        """What follows `$body.` (in any case), or None for a name that does not ask for the message's body."""
+        """The text after `$body.` (in any case), or None for a name that is not a body path."""
         return self.name[len(_BODY) :] if self.name[: len(_BODY)].lower() == _BODY else None
 
 

@@ -1,8 +1,8 @@
-"""What edgeHub's compiler makes of a condition, after the manifest was taken and 200 reported.
+"""Checks a condition as edgeHub's compiler does, after the manifest was accepted and 200 reported.
 
-An application property is text, whatever the message holds; `$body.…` may be anything; a literal is what it looks like.
-Most operators want one type on both sides, where a body value stands for number, text, bool and null. Whatever the
-compiler refuses keeps *all* new routes from being used, and nothing but edgeHub's log says so.
+An application property is always a string; `$body.…` may be anything; a literal has its own type.
+Most operators need one type on both sides, where a body value matches number, string, bool and null. If the
+compiler rejects one route, edgeHub uses *none* of the new routes, and only its log says so.
 
 Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, query/ConditionVisitor.cs, query/types/QueryValue.cs,
 query/Undefined.cs, query/Null.cs.
@@ -31,7 +31,7 @@ from manifestgen.manifest.route.tree import (
 
 
 class RouteTypeError(Struct, frozen=True):
-    """What the compiler refuses: where, in characters of the route, what, and what to do.
+    """A compiler error: place in characters of the route, message, and fix.
 
     Attributes:
         message: one sentence, lower-case.
@@ -50,7 +50,7 @@ _BOOL, _NUMBER, _STRING, _NULL, _UNDEFINED, _BODY = Type
 
 
 def compile_check(route: Route) -> list[RouteTypeError]:
-    """What keeps a route from being compiled, in the order of the text; empty if nothing does."""
+    """The errors that prevent a route from compiling, in the order of the text."""
     if route.condition is None:
         return []
     return check_types(route.condition)[1]
@@ -225,6 +225,8 @@ def _binary(node: Binary, left: Type | None, right: Type | None, errors: list[Ro
             result = left if left is right else _BODY
     if not fits:
         errors.append(_mismatch(node, left, right))
+        # The intended type is unknown, and one mistake is reported once.
+        return result if result is _BOOL else None
     return result
 
 
@@ -240,7 +242,7 @@ def _logical(node: Binary, left: Type | None, right: Type | None, errors: list[R
     if left in (_STRING, _NUMBER):
         errors.append(_error(node, f"{operator} takes a bool on its left, not {_a(left)}", _compared(node.left, left)))
     elif left is _BODY:
-        # What is on the right of a body value is not looked at; only the result is, and null is not made of it.
+        # The right side of a body value is not checked, only the result, which is never null.
         if operator == "AND" and right is _NULL:
             errors.append(_error(node, "a body value AND null cannot be computed", "leave out null"))
     elif right is _BODY:

@@ -1,4 +1,4 @@
-"""What the runtime takes in a route, and probably nobody meant."""
+"""Finds parts of a route that the runtime accepts but that are probably not intended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from manifestgen.manifest.route.type_check import nodes, type_of
 
 
 class RouteWarning(Struct, frozen=True):
-    """What to look at in a route: where, in characters of it, what, and what to do.
+    """A warning about a route: place in its characters, message, and fix.
 
     Attributes:
         kind: a name for this kind of warning, one of `KINDS`.
@@ -60,7 +60,7 @@ _OPERATOR_IN_NAME: Final = r"^[-!+%*]|!$|&&|\|\||[+*%|]|(?<=\d)-|-(?=\d+$)"
 
 
 def warnings(route: Route) -> list[RouteWarning]:
-    """What probably nobody meant, in the order of the text."""
+    """The warnings about a route, in the order of the text."""
     found = [*_of_source(route), *_of_condition(route), *_of_sink(route), *_of_comments(route)]
     found.sort(key=lambda warning: warning.offset)
     return found
@@ -154,7 +154,7 @@ def _of_sink(route: Route) -> Iterator[RouteWarning]:
 
 
 def _of_comments(route: Route) -> Iterator[RouteWarning]:
-    """Comments that begin where a source was meant to go on: `/messages/* …` with a `*/` further on."""
+    """Comments that begin where a source was meant to continue: `/messages/* …` with a `*/` further on."""
     text, source = route.text, route.source
     if "*/" not in text:
         return

@@ -1,4 +1,4 @@
-"""The images that FROM names: those of the sandbox's registries, or a minimal stand-in without files of its own."""
+"""The images that FROM names: those of the sandbox's registries, or a minimal stand-in without its own files."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class BaseLayer:
 
 @dataclass(frozen=True)
 class Base:
-    """What a stage starts from.
+    """The base of a stage.
 
     Attributes:
         config: the configuration of its containers, as in an image's configuration under `config`.
-        files: of a base that is no image, by path.
+        files: of a base that is not an image, by path.
         stand_in: whether it stands in for an image that the sandbox does not have.
     """
 

@@ -162,7 +162,7 @@ class Builder:
             self._note(step)
 
     def _values(self) -> dict[str, str]:
-        """What variables stand for: the stage's ENV before its ARGs."""
+        """The values of variables: the stage's ENV before its ARGs."""
         if not self._stages:
             return self._globals
         return {**self._known, **self._image.environ}

@@ -1,6 +1,6 @@
 """A Dockerfile as Docker's classic builder reads it, which is what ACR's quick builds use.
 
-Source: https://docs.docker.com/reference/dockerfile/. What needs BuildKit is rejected with the classic builder's words.
+Source: https://docs.docker.com/reference/dockerfile/. BuildKit features get the classic builder's error.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
     start = 0
     for number, line in enumerate(lines, 1):
         if line.lstrip().startswith("#") or not line.strip():
-            continue  # comments and empty lines may also stand inside an instruction
+            continue  # comments and empty lines are also allowed inside an instruction
         start = start if pieces else number
         kept = line.rstrip()
         if kept.endswith(escape):
@@ -171,7 +171,7 @@ def expand_words(text: str, values: Mapping[str, str]) -> str:
 
 
 def pairs(step: Step, values: Mapping[str, str]) -> dict[str, str]:
-    """What ENV and LABEL set: `KEY=VALUE …`, or the older `KEY VALUE`. Raises DockerfileError."""
+    """The variables that ENV and LABEL set: `KEY=VALUE …`, or the older `KEY VALUE`. Raises DockerfileError."""
     first = step.rest.split(None, 1)
     if "=" not in first[0]:
         if len(first) < 2:
@@ -228,7 +228,7 @@ def _unquoted(text: str, values: Mapping[str, str]) -> Sequence[str]:
 
 
 def command(step: Step) -> list[str]:
-    """What CMD and ENTRYPOINT set: a JSON array, or a line for the shell."""
+    """The value of CMD and ENTRYPOINT: a JSON array, or a line for the shell."""
     array = step.array
     return array if array is not None else ["/bin/sh", "-c", step.rest]
 

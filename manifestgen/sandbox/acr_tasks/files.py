@@ -39,7 +39,7 @@ def matching(files: Mapping[str, Entry], pattern: str, name: str) -> list[str]:
 
 
 def is_folder(files: Mapping[str, Entry], path: str) -> bool:
-    """Whether a path is a folder; one may exist without an entry of its own."""
+    """Whether a path is a folder, even without its own entry."""
     if path == "":
         return True
     entry = files.get(path)

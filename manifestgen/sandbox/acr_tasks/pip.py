@@ -17,7 +17,7 @@ _VALUED: Final = ("-i", "--index-url", "--extra-index-url", "-c", "--constraint"
 
 
 def requirements(command: str, files: Mapping[str, Entry], folder: str) -> list[str] | None:
-    """What a command has pip install, as lines of a requirements.txt.
+    """The packages that a command installs with pip, as lines of a requirements.txt.
 
     Args:
         command: of RUN, in its shell form.

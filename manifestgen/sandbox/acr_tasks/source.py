@@ -1,6 +1,6 @@
 """The source of a build, a tar archive that a client has uploaded: it is indexed, and never unpacked.
 
-No file is created under a name from the archive. What may not be in an archive is rejected: paths that lead out of it,
+No file is created under a name from the archive. Forbidden entries are rejected: paths that lead out of it,
 devices, sparse files, and more content than the limits below.
 """
 
@@ -148,7 +148,7 @@ def _entry(member: tarfile.TarInfo, archive: Path, known: Mapping[str, Entry]) -
 
 
 def _check_folders(found: Mapping[str, Entry]) -> None:
-    """No entry may lie below a file or a link: whoever unpacks that would write elsewhere."""
+    """Reject an entry below a file or a link: unpacking it would write elsewhere."""
     for path in found:
         parent = posixpath.dirname(path)
         while parent:

@@ -50,7 +50,7 @@ def routes(world: World) -> list[web.RouteDef]:
 
 
 def _faults(world: World) -> list[web.RouteDef]:
-    """What goes wrong on a device, and the lines in the log of a module."""
+    """Faults of a device, and lines in the log of a module."""
 
     async def module(request: web.Request) -> web.Response:
         body = await body_of(request)

@@ -1,4 +1,4 @@
-"""What the admin API is given, checked: its routes answer a ValueError with 400."""
+"""Validates the admin API's input: its routes answer a ValueError with 400."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from manifestgen.sandbox.aml.artifacts import CONTAINER
 from manifestgen.sandbox.aml.responses import Document, iso
 from manifestgen.sandbox.world import World
 
-#: What a model's name must match.
+#: A valid model name.
 NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
 _ASSET = "aml://asset/"
 

@@ -1,7 +1,7 @@
 """The logs that `GetModuleLogs` and `UploadModuleLogs` read.
 
-Those of a module that runs are what its process printed. A module that is simulated prints nothing: a few lines about
-its container stand for that, each with the word `simulated`, and those that the admin API was told to add.
+A running module's log is the output of its process. A simulated module prints nothing: its log has a few lines about
+its container, each with the word `simulated`, and lines added through the admin API.
 
     kind        key            value
     module-log  DEVICE/MODULE  [[seconds since 1970, "line"], …]
@@ -47,7 +47,7 @@ class BadRequest(ValueError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request wants of one module.
+    """A request for the log of one module.
 
     Attributes:
         since, until: in whole seconds since 1970.
@@ -94,7 +94,7 @@ class Logs:
         return found if "edgeAgent" in found else {"edgeAgent": {}, **found}
 
     def log(self, device_id: str, module: str) -> ModuleLog:
-        """What a module has printed."""
+        """The log of a module."""
         from manifestgen.edge.agent.logs import LogLine, ModuleLog
 
         running = self._edges.log(device_id, module)
@@ -109,7 +109,7 @@ class Logs:
         return log
 
     def wanted(self, device_id: str, items: Any) -> list[Wanted]:
-        """What the items of a request want: of each module, the first item whose expression it matches."""
+        """The requests for each module: the first item whose expression matches it."""
         listed = items if isinstance(items, list) else [items]
         if not listed or not all(isinstance(item, dict) and isinstance(item.get("id"), str) for item in listed):
             raise BadRequest("Value cannot be null. (Parameter 'items')")
@@ -223,7 +223,7 @@ def _moment(value: Any, now: Callable[[], float]) -> float | None:
 
 
 def _simulated(module: str, container: Json) -> list[LogLine]:
-    """What is said about a container that runs nothing."""
+    """The log line of a container that runs nothing."""
     from manifestgen.edge.agent.logs import LogLine
 
     image, code = container.get("image", "its bootstrap image"), container.get("exit_code", 0)

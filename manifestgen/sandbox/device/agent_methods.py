@@ -45,7 +45,7 @@ class NoAnswer(Exception):
 
 
 class AgentMethods:
-    """What edgeAgent answers, on every device of the sandbox."""
+    """The direct methods of edgeAgent, on every device of the sandbox."""
 
     def __init__(self, store: HubStore, edges: Edges) -> None:
         self._store, self._world, self._edges = store, store.world, edges

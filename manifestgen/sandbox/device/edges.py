@@ -1,8 +1,8 @@
 """The devices of this sandbox whose modules run as processes.
 
-A device runs its modules if the sandbox does (`World.modules`), or if it was told to; devices of a series never do
-unless told to. Only a few may at once. Which of its modules can run is found out when their images are pulled; the
-others stay simulated, and say why in `statusDescription`.
+A device runs its modules if the sandbox does (`World.modules`), or if the admin API enables it for the device; devices
+of a series do so only if enabled. Only a few may at once. Which modules can run is decided when their images are
+pulled; the others are simulated, and say why in `statusDescription`.
 
 The agent and edgeHub of `manifestgen.edge` are not imported before the first device runs a module.
 
@@ -47,7 +47,7 @@ class Edges:
         self._running: dict[str, RunningDevice] = {}
         self._codes: dict[tuple[str, str], Code] = {}
         self._installing: dict[tuple[str, str], asyncio.Lock] = {}
-        # Simulated containers that were told to restart, until their edgeAgent does so.
+        # Simulated containers with a requested restart, until their edgeAgent carries it out.
         self._restarts: set[tuple[str, str]] = set()
         self._ending: set[asyncio.Future[None]] = set()
         store.modules_written = self._written
@@ -161,12 +161,12 @@ class Edges:
         return found
 
     def log(self, device_id: str, module: str) -> ModuleLog | None:
-        """What a module's process has printed; None if it is simulated."""
+        """The log of a module's process; None if it is simulated."""
         running = self._running.get(device_id)
         return running.log(module) if running is not None else None
 
     def describe(self) -> Json:
-        """What the devices do, for the admin API."""
+        """The state of the devices, for the admin API."""
         return {device_id: running.describe() for device_id, running in self._running.items()}
 
     async def stop(self, device_id: str) -> None:
@@ -174,7 +174,7 @@ class Edges:
         running = self._running.pop(device_id, None)
         self._world.store.delete("hub:runs", device_id)
         if running is not None:
-            # Not cut short by whoever waits for it: processes would be left behind.
+            # Not cancelled with its caller: processes would be left behind.
             ending = asyncio.ensure_future(running.stop(None))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)

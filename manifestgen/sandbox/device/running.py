@@ -76,7 +76,7 @@ class RunningDevice:
         await self._call(lambda: self._edge.apply(modules))
 
     def states(self) -> Mapping[str, ModuleState]:
-        """What each module does."""
+        """The state of each module."""
         return self._edge.agent.states()
 
     async def configure(self, version: int, properties: Mapping[str, Any]) -> frozenset[str]:
@@ -123,11 +123,11 @@ class RunningDevice:
         self._edge.agent.restart(module)
 
     def log(self, module: str) -> ModuleLog | None:
-        """What a module has printed; None if there is no such module."""
+        """The log of a module; None if there is no such module."""
         return self._edge.agent.log(module)
 
     def describe(self) -> Json:
-        """What the device does."""
+        """The state of the device."""
         states = self.states()
         return {
             "port": self._edge.hub.port,

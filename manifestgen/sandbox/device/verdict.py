@@ -30,7 +30,7 @@ class Rejection:
 def rejections(module: str, desired: Mapping[str, Any]) -> Sequence[Rejection]:
     """All reasons for which `$edgeAgent` or `$edgeHub` rejects these desired properties.
 
-    What looks like a template's placeholder counts as well: a device knows no templates.
+    Text that looks like a placeholder counts as well: a device knows no templates.
     """
     side = Side.AGENT if module == "$edgeAgent" else Side.EDGE_HUB
     return _rejections(side, compact({"modulesContent": {module: {"properties.desired": desired}}}))

@@ -87,18 +87,18 @@ class Engine:
         async for chunk in self._store.walk():
             with self._store.world.store.batch():
                 for device_id, document in chunk:
-                    self._bring_in_line(device_id, document)
+                    self._reconcile(device_id, document)
 
     def evaluate(self, device_id: str) -> None:
         """A device has changed: apply the automatic deployments that target it."""
         document = self._store.find_device(device_id) if self.configurations() else None
         if document is not None:
-            self._bring_in_line(device_id, document)
+            self._reconcile(device_id, document)
 
-    def _bring_in_line(self, device_id: str, document: Json) -> None:
+    def _reconcile(self, device_id: str, document: Json) -> None:
         if self.settings.used:
             about_twins = [found for found in self.configurations() if "kind" in found]
-            self.settings.bring_in_line(device_id, document, about_twins)
+            self.settings.reconcile(device_id, document, about_twins)
             document = self._store.device(device_id)
         if not document["identity"]["edge"]:
             return
@@ -287,7 +287,7 @@ def _created(configuration_id: str, data: Json, time: str) -> Json:
 
 
 def _checked(content: Any) -> Json:
-    """What a configuration's document holds of its content. Raises HubError 400."""
+    """The document of a configuration's content. Raises HubError 400."""
     kind = settings.kind_of(content)
     if kind is None:
         return {"modules": check_content(content, layered=True)}

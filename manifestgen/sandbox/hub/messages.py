@@ -1,4 +1,4 @@
-"""What the devices have sent to the hub: the newest messages of each, in the order in which they came.
+"""The messages that devices have sent to the hub: the newest of each, in order of arrival.
 
 kind              key              value
 hub:message       DEVICE NUMBER    the message, see `Kept`; the number padded with zeros so that keys sort

@@ -78,7 +78,7 @@ class Query:
 
     @property
     def count(self) -> str | None:
-        """The result's name for a `COUNT()` that stands alone; None for every other query."""
+        """The result's name for a lone `COUNT()`; None for every other query."""
         alone = len(self.aggregates) == 1 and self.aggregates[0].kind == "count" and not self.columns
         return self.aggregates[0].name if alone and self.group is None else None
 

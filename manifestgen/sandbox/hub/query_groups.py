@@ -9,7 +9,7 @@ from typing import Any, Final
 from manifestgen.sandbox.hub.query_terms import UNDEFINED, Document, Expression, is_number
 from manifestgen.sandbox.world import dump
 
-#: Functions of the values of a group. Documents that lack the value, or whose value is no number, are left out.
+#: Functions of the values of a group. Documents that lack the value, or whose value is not a number, are left out.
 AGGREGATES: Final[Mapping[str, Callable[[Sequence[float]], Any]]] = {
     "count": len,
     "sum": sum,
@@ -53,7 +53,7 @@ class Groups:
     def add(self, document: Document) -> None:
         """Count a document that meets the query's condition."""
         values = [value(document) for value in self._group]
-        # A missing value makes a group of its own, and null another.
+        # A missing value forms a group, and null another.
         key = dump([[] if value is UNDEFINED else [value] for value in values])
         if key not in self._rows:
             self._rows[key] = self._project(document), [[] for _ in self._aggregates]

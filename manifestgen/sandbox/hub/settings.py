@@ -1,7 +1,7 @@
 """Automatic device management: configurations that set desired properties in the twins of devices or of modules.
 
 Like an automatic deployment, such a configuration has a target condition and a priority; unlike one, it sets the paths
-that it names in each twin and touches nothing else. What it has set stays when it is deleted or targets a twin no more.
+that it names in each twin and touches nothing else. Its values stay when it is deleted or no longer targets a twin.
 Source: learn.microsoft.com/azure/iot-hub/iot-hub-automatic-device-management.
 """
 
@@ -88,7 +88,7 @@ class Settings:
         self._store.world.store.put("hub-setting", _USED, True)
         self.used = True
 
-    def bring_in_line(self, device_id: str, document: Json, configurations: Sequence[Json]) -> None:
+    def reconcile(self, device_id: str, document: Json, configurations: Sequence[Json]) -> None:
         """Set what these configurations, highest priority first, want of a device and of its modules."""
         connected = self._store.connected(device_id, document)
         view = twin_view(device_id, document, connected=connected, metadata=False)

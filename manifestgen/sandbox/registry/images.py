@@ -167,7 +167,7 @@ def manifests(world: World, host: str, repository: str) -> list[StoredManifest]:
 
 
 def tag_digests(world: World, host: str, repository: str) -> dict[str, str]:
-    """The digest behind each tag of a repository; without the tags of public images that nobody has asked for."""
+    """The digest behind each tag of a repository; without tags of public images that were never requested."""
     prefix = f"{host}/{repository}:"
     return {key[len(prefix) :]: digest for key, digest in world.store.items("image-tag", prefix=prefix)}
 

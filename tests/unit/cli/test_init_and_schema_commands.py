@@ -23,6 +23,7 @@ def test_a_new_project_scores_its_sample_and_renders(
     assert f"next: manifestgen test {folder}" in err
 
 
+@pytest.mark.xdist_group("scikit-learn")  # one worker imports it, not each
 @pytest.mark.parametrize("kind", ["pkl", "joblib", "score.py"])
 def test_a_model_that_is_there_scores_at_once(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     joblib = pytest.importorskip("joblib", reason="scikit-learn is not installed")

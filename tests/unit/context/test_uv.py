@@ -143,3 +143,12 @@ def test_a_python_that_cannot_be_had_is_told_apart_from_one_that_does_not_exist(
 def test_a_full_disk_is_said() -> None:
     error = explained("error: Failed to download `numpy==2`\n  cause: No space left on device (os error 28)")
     assert error.what == "the disk is full, so the packages could not be unpacked"
+
+
+def test_a_hint_of_uv_is_not_the_cause() -> None:
+    words = "error: Request failed\n  cause: dns error\n  hint: Consider enabling use of system TLS certificates"
+    assert explained(words).what == "the package index could not be reached: dns error"
+
+
+def test_a_certificate_that_is_not_trusted_is_not_the_network() -> None:
+    assert "SSL_CERT_FILE" in explained("error: Request failed\n  cause: invalid peer certificate: UnknownIssuer").fix

@@ -161,7 +161,7 @@ def test_an_entry_that_is_none_is_passed_over_and_left_as_it_is() -> None:
 
 
 def test_devices_get_the_second_password_and_then_the_first_is_dropped(world: World) -> None:
-    former = stored.latest(world.root, HOST, NAME)
+    previous = stored.latest(world.root, HOST, NAME)
     ids = [world.add(f"edge-{number}") for number in range(3)]
     said: list[str] = []
     rotated = world.rotate(*ids, observer=Observer(permit=said.append, step=said.append))
@@ -170,9 +170,9 @@ def test_devices_get_the_second_password_and_then_the_first_is_dropped(world: Wo
     assert [one.name for one in world.token.passwords] == ["password2"]
     assert world.broken() == []
     now = stored.latest(world.root, HOST, NAME)
-    assert now is not None and former is not None
+    assert now is not None and previous is not None
     assert (now.name, now.expiry) == ("password2", NOW + timedelta(days=30))
-    assert now.password != former.password
+    assert now.password != previous.password
     assert said == [
         f"create password2 of token {NAME} of {HOST} for 3 devices",
         f"created password2 of token {NAME}, expires on 2026-10-01",

@@ -541,8 +541,8 @@ class TestFleet:
         _deploy(project, services)
         services.push("acme.azurecr.io/scorer:2")
         _deploy(project, services, images={"scorer": "acme.azurecr.io/scorer:2"})
-        (former,) = fleet_snapshots.snapshots(services.hub.host, "scorer", tmp_path / "state")
-        assert SCORER in json.dumps(dict(former.deployment.content))
+        (previous,) = fleet_snapshots.snapshots(services.hub.host, "scorer", tmp_path / "state")
+        assert SCORER in json.dumps(dict(previous.deployment.content))
 
     def test_without_patience_nothing_is_waited_for(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
         deployed = _deploy(_project(tmp_path, FLEET), services, told, fleet_patience=None)

@@ -12,8 +12,8 @@ from manifestgen.deployments.deployment import configurations
 from manifestgen.deployments.listing import delete, named, own
 from manifestgen.deployments.proposal import propose
 from manifestgen.deployments.replace import carry_out, replace
+from manifestgen.deployments.rollback import rollback_target
 from manifestgen.deployments.snapshots import snapshots
-from manifestgen.deployments.way_back import way_back
 from manifestgen.errors import InputError, NotFoundError
 from manifestgen.report.deployment_list import configuration_data, configuration_text, list_text
 
@@ -57,7 +57,7 @@ def test_deleting_takes_all_of_it_the_lowest_first_and_can_be_undone(tmp_path: P
     assert gone == [deployment(1).id, deployment(2).id]
     assert hub.configurations() == []
     assert [each.deployment.id for each in snapshots(hub.host, "scorer", tmp_path)] == [deployment(2).id]
-    was, _ = way_back(hub, "scorer", tmp_path, None)
+    was, _ = rollback_target(hub, "scorer", tmp_path, None)
     assert was == deployment(2)
 
 

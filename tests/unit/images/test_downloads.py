@@ -46,8 +46,8 @@ def registries() -> FakeDistribution:
 def test_only_the_layers_that_the_former_image_lacks_are_downloaded(registries: FakeDistribution) -> None:
     before, after = manifest(m=f"{HOST}/scorer:1"), manifest(m=f"{HOST}/scorer:2")
     (found,) = downloads(before, after, registries, ARM)
-    former = (f"{HOST}/scorer:1",)
-    assert found == Download(f"{HOST}/scorer:2", ("m",), ARM, former, 3010, 1010, 3, 2)
+    previous = (f"{HOST}/scorer:1",)
+    assert found == Download(f"{HOST}/scorer:2", ("m",), ARM, previous, 3010, 1010, 3, 2)
     assert [*report.lines([found])] == [
         f"download {HOST}/scorer:2: 1.01 kB of 3.01 kB compressed for linux/arm64 (the device has 2 of 3 layers)"
     ]
@@ -62,7 +62,7 @@ def test_an_image_that_the_device_has_is_not_downloaded(registries: FakeDistribu
 
 def test_a_new_module_downloads_all_of_its_image(registries: FakeDistribution) -> None:
     (found,) = downloads(manifest(), manifest(one=f"{HOST}/scorer:1", two=f"{HOST}/scorer:1"), registries, ARM)
-    assert (found.modules, found.former, found.pulled) == (("one", "two"), (), 3010)
+    assert (found.modules, found.previous, found.pulled) == (("one", "two"), (), 3010)
     assert [*report.lines([found])] == [f"download {HOST}/scorer:1: 3.01 kB compressed for linux/arm64"]
 
 

@@ -112,11 +112,11 @@ def test_a_lock_file_of_one_module_is_taken_over_by_the_module_that_has_its_imag
     prepare_each(built(project), services, Build(patience=QUICK))
     (path,) = project.root.glob("*.lock.json")
     data = json.loads(path.read_text())
-    former = {"version": 1, "images": {"x:1": {"digest": "sha256:00"}}, **data["modules"]["two"]}
-    path.write_text(json.dumps(former))
+    previous = {"version": 1, "images": {"x:1": {"digest": "sha256:00"}}, **data["modules"]["two"]}
+    path.write_text(json.dumps(previous))
     one, two, _ = built(project)
     lock = read(two)
-    assert read(one) is None and lock is not None and lock.image == former["image"]
+    assert read(one) is None and lock is not None and lock.image == previous["image"]
     assert set(read_file(project).images) == {"x:1"}
     prepare_each([one], services, Build(patience=QUICK))
     assert read(two) == lock and read(one) is not None

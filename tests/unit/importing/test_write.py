@@ -99,3 +99,10 @@ def test_a_pipe_is_not_removed_if_a_file_fails(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(InputError, match="nobody reads"):
         write_all({tmp_path / "pipe": "1"}, force=False)
     assert (tmp_path / "pipe").exists()
+
+
+def test_a_name_that_is_no_text_in_this_locale_is_written_as_its_bytes(tmp_path: Path) -> None:
+    text = "# imported from ma\udcc3\udc9f.json\n"
+    assert write_all({tmp_path / "manifestgen.yaml": text}, force=False).files
+    assert (tmp_path / "manifestgen.yaml").read_bytes() == "# imported from maß.json\n".encode()
+    assert write_all({tmp_path / "manifestgen.yaml": text}, force=False).unchanged

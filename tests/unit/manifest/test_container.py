@@ -40,6 +40,17 @@ def test_what_is_no_object_is_an_error(text: str) -> None:
         ({"HostConfig": {"Privileged": None}}, ("HostConfig", "Privileged")),
         ({"HostConfig": {"Memory": "much"}}, ("HostConfig", "Memory")),
         ({"HostConfig": {"Memory": 2**70}}, ("HostConfig", "Memory")),
+        ({"HostConfig": {"Memory": 2**63}}, ("HostConfig", "Memory")),
+        ({"HostConfig": {"PidsLimit": "9223372036854775808"}}, ("HostConfig", "PidsLimit")),
+        ({"HostConfig": {"BlkioWeight": 65536}}, ("HostConfig", "BlkioWeight")),
+        ({"HostConfig": {"BlkioWeight": 65535.5}}, ("HostConfig", "BlkioWeight")),
+        ({"HostConfig": {"BlkioWeightDevice": [{"Weight": -1}]}}, ("HostConfig", "BlkioWeightDevice", "0", "Weight")),
+        ({"HostConfig": {"IOMaximumIOps": -1}}, ("HostConfig", "IOMaximumIOps")),
+        ({"HostConfig": {"ConsoleSize": [24, -80]}}, ("HostConfig", "ConsoleSize", "1")),
+        ({"HostConfig": {"Init": float("nan")}}, ("HostConfig", "Init")),
+        ({"HostConfig": {"CpuShares": float("inf")}}, ("HostConfig", "CpuShares")),
+        ({"ExposedPorts": {"80/tcp": None}}, ("ExposedPorts", "80/tcp")),
+        ({"ExposedPorts": {"80/tcp": ""}}, ("ExposedPorts", "80/tcp")),
         ({"HostConfig": {"RestartPolicy": {"Name": None}}}, ("HostConfig", "RestartPolicy", "Name")),
         ({"HostConfig": {"PortBindings": {"80": {}}}}, ("HostConfig", "PortBindings", "80")),
         (
@@ -58,6 +69,8 @@ def test_wrong_type_has_its_place(options: Any, path: tuple[str, ...]) -> None:
         {"Env": None, "HostConfig": {"Binds": None, "MemorySwappiness": None, "OomKillDisable": None, "Init": None}},
         {"HostConfig": {"Memory": "1024", "CpuShares": 1.5, "Privileged": "TRUE", "AutoRemove": 1}},
         {"HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": 80, "HostIp": "127.0.0.1"}]}}},
+        {"HostConfig": {"Memory": 2**63 - 1, "MemorySwap": -(2**63), "IOMaximumIOps": 2**64 - 1, "BlkioWeight": 65535}},
+        {"HostConfig": {"IOMaximumBandwidth": 1e19, "BlkioWeight": " +5 ", "ConsoleSize": [24.4, True]}},
         {"HostConfig": {"RestartPolicy": {"Name": "unless-stopped", "MaximumRetryCount": 3}}},
         {"ExposedPorts": {"80/tcp": {}}, "Cmd": {"any": "thing"}, "HostConfig": {"Unknown": [1]}},
         {"Labels": {"a": 1, "b": True, "c": None}},
@@ -83,3 +96,8 @@ def test_secrets_are_not_quoted() -> None:
 
 def test_long_texts_are_read_like_short_ones() -> None:
     assert read(json.dumps({"Env": ["A=" + "x" * 20000]})).get("Env") == ["A=" + "x" * 20000]
+
+
+def test_a_number_that_is_too_large_is_told_its_limits() -> None:
+    (problem,) = read('{"HostConfig": {"BlkioWeight": 70000}}').problems
+    assert problem.message == "must be a number from 0 to 65535"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifestgen.manifest.document import Kind, read
-from manifestgen.manifest.placeholder import Styles
+from manifestgen.manifest.placeholder import WHOLE, Styles, is_one
+from manifestgen.manifest.unfilled import find
 
 MODULE = {"type": "docker", "status": "running", "settings": {"image": "acme.azurecr.io/a:1"}}
 
@@ -149,6 +151,48 @@ def test_a_route_is_no_placeholder_because_there_is_one_elsewhere(route: str, te
         data["modulesContent"]["$edgeHub"]["properties.desired"]["routes"]["r"] = {"route": route}
 
         assert [one.text for one in read(json.dumps(data)).placeholders] == [*more, *texts]
+
+
+# With a style of its own, a project's manifests are searched without a quick look first; this style finds nothing.
+_SLOWLY = Styles(more="(?!)")
+_BEGINNINGS = ("", "FROM /* WHERE $body.a > 1 AND ", "$body.", "$edgeHub", "$upstream ")
+_ENDS = (
+    "",
+    " ",
+    "$body",
+    "$body.b",
+    "$body[0]",
+    "${A}",
+    "$A",
+    "$name",
+    "<a>",
+    "__A",
+    "[[a]]",
+    "{a}",
+    "CHANGE_ME",
+    "x y",
+)
+
+
+@pytest.mark.parametrize("beginning", _BEGINNINGS)
+@pytest.mark.parametrize("end", _ENDS)
+def test_a_quick_look_at_a_route_misses_no_placeholder(beginning: str, end: str) -> None:
+    data = manifest()
+    data["modulesContent"]["$edgeHub"]["properties.desired"]["routes"] = {"r": beginning + end, "$edgeAgent": "$body"}
+
+    assert list(find(data)) == list(find(data, _SLOWLY))
+
+
+@pytest.mark.parametrize("key", ["address", "username", "password"])
+@pytest.mark.parametrize("before", ["", " ", "a"])
+@pytest.mark.parametrize(
+    "text", ["${ACR_PASSWORD_A}", "${ACR_USERNAME_A_1}", "${ACR_TOKEN_A}", "$A", "#{a}#", "CHANGE_ME"]
+)
+def test_a_quick_look_at_a_credential_finds_the_same_placeholders(key: str, before: str, text: str) -> None:
+    data = manifest(**{key: before + text})
+
+    assert list(find(data)) == list(find(data, _SLOWLY))
+    assert is_one(before + text) is (re.search(WHOLE, before + text) is not None)
 
 
 @pytest.mark.parametrize(

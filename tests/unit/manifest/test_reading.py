@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -12,10 +13,12 @@ from manifestgen.manifest.reading import (
     UINT32,
     as_text,
     enum_member,
+    enum_number,
     get,
     integer,
     is_blank,
     key_of,
+    rounded,
     trim,
 )
 
@@ -34,7 +37,29 @@ def test_white_space_is_that_of_dotnet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("a", "a"), (5, "5"), (1.5, "1.5"), (True, "True"), (None, None), ([], None), ({}, None)]
+    ("value", "text"),
+    [
+        ("a", "a"),
+        (5, "5"),
+        (1.5, "1.5"),
+        (1000.0, "1000.0"),
+        (-0.0, "-0.0"),
+        (123456789012345.6, "123456789012345.6"),
+        (1e15, "1E+15"),
+        (-1.2345678901234568e17, "-1.2345678901234568E+17"),
+        (1e100, "1E+100"),
+        (0.0001, "0.0001"),
+        (0.00001, "1E-05"),
+        (1.5e-7, "1.5E-07"),
+        (math.inf, "Infinity"),
+        (-math.inf, "-Infinity"),
+        (math.nan, "NaN"),
+        (True, "true"),
+        (False, "false"),
+        (None, None),
+        ([], None),
+        ({}, None),
+    ],
 )
 def test_scalars_become_texts(value: Any, text: str | None) -> None:
     assert as_text(value) == text
@@ -94,3 +119,27 @@ def test_unsigned_numbers(value: Any, number: int | None) -> None:
 def test_signed_numbers() -> None:
     assert integer(-1, *INT32) == -1
     assert integer(2**31, *INT32) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(True, 1), (" 5 ", 5), ("1.5", None), (math.nan, None), (math.inf, None), (None, None), ([], None)],
+)
+def test_what_converts_to_a_number_is_one(value: Any, number: int | None) -> None:
+    assert rounded(value, *UINT32) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(1.0, 1), (1.5, 2), (2.5, 2), (-0.4, 0), (-0.6, None), (2**32 - 0.6, 2**32 - 1), (2**32 - 0.5, None)],
+)
+def test_a_fraction_is_rounded_to_the_nearest_even_number(value: Any, number: int | None) -> None:
+    assert rounded(value, *UINT32) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("running", 2), (9, 9), ("9", 9), ("-1", -1), ("up", None), (True, None), (2.0, None), ("", None)],
+)
+def test_a_number_is_read_that_no_member_has(value: Any, number: int | None) -> None:
+    assert enum_number(value, STATUS) == number

@@ -60,3 +60,16 @@ def test_a_placeholder_for_a_key_in_a_connection_string_is_no_secret() -> None:
     document = read(line)
     assert document.manifest is not None
     assert hide(line, written_forms(secret_texts(document.manifest))) == line
+
+
+def test_a_layer_names_its_credentials_in_a_path() -> None:
+    entry = {"address": "acme.azurecr.io", "username": "acme-user", "password": "canary-one"}
+    path = "properties.desired.runtime.settings.registryCredentials"
+    for layer in (
+        {f"{path}.acme": entry},
+        {path: {"acme": entry}},
+        {f"{path}.acme.{name}": value for name, value in entry.items()},
+    ):
+        document = read(json.dumps({"modulesContent": {"$edgeAgent": layer}}))
+        assert document.manifest is not None
+        assert secret_texts(document.manifest) == ["canary-one"]

@@ -14,7 +14,7 @@ from manifestgen.cli import run
 from manifestgen.errors import FoundError
 from manifestgen.images.build import prepare
 from manifestgen.project import Project, load, lock
-from manifestgen.project.fit import changed_inputs, look_at_lock
+from manifestgen.project.fit import changed_inputs, check_lock
 from manifestgen.target import Patience
 
 TEXT = """\
@@ -112,7 +112,7 @@ def test_two_changes_are_both_named(built: Project) -> None:
     _append("score.py")(built.root)
     _append("env.yml")(built.root)
     said: list[str] = []
-    look_at_lock(built, warn=said.append)
+    check_lock(built, warn=said.append)
     assert said[0].startswith("score.py and env.yml changed since")
 
 

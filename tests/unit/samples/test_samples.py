@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -135,8 +136,7 @@ def test_the_model_is_loaded_from_where_azure_ml_puts_it(trained: Path, tmp_path
 
 
 def test_the_image_gets_the_version_that_the_model_was_made_with() -> None:
-    from sklearn import __version__ as installed
-
+    installed = importlib.metadata.version("scikit-learn")
     packages = yaml.safe_load((ANOMALY / "myenv.yml").read_text())["dependencies"]
     pip = next(package["pip"] for package in packages if isinstance(package, dict))
     assert f"scikit-learn=={installed}" in pip

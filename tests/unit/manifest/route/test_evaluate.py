@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifestgen.manifest.route import Condition, Facts, builtin, parse, parse_condition
+from manifestgen.manifest.route import builtin, parse, parse_condition
 from manifestgen.manifest.route.body import MISSING, UNDEFINED, find, read_body, read_path
+from manifestgen.manifest.route.evaluate import Condition, Facts
 
 BODY = {
     "weather": {

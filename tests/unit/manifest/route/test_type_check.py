@@ -49,6 +49,11 @@ FIXES = [
 ]
 
 
+@pytest.mark.parametrize("condition", ["'a' + 'b' = 'ab'", "(1 || 'a') > 3", "length('a' - 1) = 1"])
+def test_a_mistake_has_no_second_one_in_its_wake(condition: str) -> None:
+    assert len(errors(condition)) == 1
+
+
 @pytest.mark.parametrize(("condition", "seen", "fix"), FIXES)
 def test_a_type_error_is_pointed_at_with_its_fix(condition: str, seen: str, fix: str) -> None:
     error = errors(condition)[0]

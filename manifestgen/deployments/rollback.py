@@ -1,4 +1,4 @@
-"""Where a rollback of an automatic deployment goes: a snapshot or, without any, what the hub still has."""
+"""Rolls back an automatic deployment: to a snapshot or, without any, to the hub's previous configuration."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from manifestgen.errors import InputError
 
 
 def propose_rollback(hub: Hub, name: str, root: Path, number: int | None, say: Callable[[str], None]) -> Proposal:
-    """Propose going back to what a deployment was, with the passwords that are current now; changes nothing.
+    """Propose a rollback of a deployment, with the current passwords; changes nothing.
 
     Args:
-        say: called with where it goes back to, and with each password that is not the one of then.
+        say: called with the target of the rollback, and with each password that was replaced.
 
     Raises:
-        NoSnapshotError, InputError: see `way_back`.
+        NoSnapshotError, InputError: see `rollback_target`.
     """
-    was, source = way_back(hub, name, root, number)
-    say(f"going back to {source}")
+    was, source = rollback_target(hub, name, root, number)
+    say(f"rolling back to {source}")
     content, notes = renewed(was.content, root)
     for note in notes:
         say(note)
     return propose(hub, with_content(was, content) if notes else was)
 
 
-def way_back(hub: Hub, name: str, root: Path, number: int | None) -> tuple[Deployment, str]:
-    """What a deployment goes back to, and where that is, in words.
+def rollback_target(hub: Hub, name: str, root: Path, number: int | None) -> tuple[Deployment, str]:
+    """The state that a rollback restores, and its origin in words.
 
     Args:
-        hub: which is asked.
-        name: as `name_of` makes it.
+        hub: of the deployment.
+        name: from `name_of`.
         root: from `state.state_folder`.
-        number: of a snapshot; None for the newest that differs from the present.
+        number: of a snapshot; None for the newest that differs from the current state.
 
     Raises:
-        NoSnapshotError: there is nothing to go back to.
-        InputError: a number is given and there are no snapshots, but the hub has a former configuration; or a snapshot
-            cannot be read.
+        NoSnapshotError: there is nothing to roll back to.
+        InputError: a number is given without any snapshots, although the hub has a previous configuration; or a
+                snapshot cannot be read.
     """
     known = survey(hub, name)
-    below = former(known)
+    below = previous(known)
     if below is None or snapshots(hub.host, name, root):
         found = find(hub.host, name, root, number, known.current)
         return found.deployment, f"the snapshot {found.path}"
@@ -58,10 +58,10 @@ def way_back(hub: Hub, name: str, root: Path, number: int | None) -> tuple[Deplo
     return below, f"the previous configuration {below.id!r}, which the hub still has: no snapshot of it is in {root}"
 
 
-def former(known: Survey) -> Deployment | None:
-    """The deployment that devices would follow if the present configuration were deleted; None if there is none.
+def previous(known: Survey) -> Deployment | None:
+    """The deployment that devices would follow if the current configuration were deleted; None if there is none.
 
-    The hub has one while a replacement is under way, and after one that was interrupted, not waited for, or failed.
+    The hub has one during a replacement, and after one that was interrupted, not waited for, or failed.
     """
     if len(known.generations) < 2:
         return None

@@ -1,4 +1,4 @@
-"""Where a rollback of a device goes: a snapshot, with the passwords that are current now."""
+"""Rolls back a device to a snapshot, with the current passwords."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from manifestgen.manifest.manifest import Manifest
 
 
 def propose_rollback(hub: Hub, device: str, root: Path, number: int | None, say: Callable[[str], None]) -> Plan:
-    """Plan going back to a snapshot of a device; changes nothing.
+    """Plan a rollback of a device to a snapshot; changes nothing.
 
     Args:
         root: from `state.state_folder`.
-        number: of the snapshot; None for the newest that differs from what the device has.
-        say: called with where it goes back to, and with each password that is not the snapshot's.
+        number: of the snapshot; None for the newest that differs from the device's current manifest.
+        say: called with the target of the rollback, and with each password that was replaced.
 
     Raises:
         NotFoundError: the hub has no such device.
@@ -29,7 +29,7 @@ def propose_rollback(hub: Hub, device: str, root: Path, number: int | None, say:
     """
     state = read_state(hub, device)
     snapshot = find(hub.host, device, root, number, state.manifest)
-    say(f"going back to the snapshot {snapshot.path}")
+    say(f"rolling back to the snapshot {snapshot.path}")
     content, notes = renewed(snapshot.manifest.content, root)
     for note in notes:
         say(note)

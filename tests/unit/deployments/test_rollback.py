@@ -1,4 +1,4 @@
-"""Where a rollback goes on a machine that has no snapshots: the hub may still have the former configuration."""
+"""Where a rollback goes on a machine that has no snapshots: the hub may still have the previous configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from unit.deployments.deployments import Clock, deployment, fleet
 
 from manifestgen.deployments.proposal import propose
 from manifestgen.deployments.replace import carry_out, replace
-from manifestgen.deployments.way_back import way_back
+from manifestgen.deployments.rollback import rollback_target
 from manifestgen.errors import InputError
 from manifestgen.state import NoSnapshotError
 
@@ -20,7 +20,7 @@ def test_after_a_rollout_that_was_not_waited_for_the_hub_has_the_former_one(tmp_
     hub = fleet(2)
     replace(hub, deployment(1), patience=Clock().patience())
     carry_out(hub, propose(hub, deployment(2)), state=tmp_path / "first runner", patience=None)
-    was, source = way_back(hub, "scorer", tmp_path / "second runner", None)
+    was, source = rollback_target(hub, "scorer", tmp_path / "second runner", None)
     assert was == deployment(1)
     assert "the previous configuration" in source and deployment(1).id in source
     replace(hub, was, patience=Clock().patience())
@@ -31,7 +31,7 @@ def test_snapshots_win_over_what_the_hub_has(tmp_path: Path) -> None:
     hub = fleet(1)
     replace(hub, deployment(1), patience=Clock().patience())
     carry_out(hub, propose(hub, deployment(2)), state=tmp_path, patience=None)
-    was, source = way_back(hub, "scorer", tmp_path, None)
+    was, source = rollback_target(hub, "scorer", tmp_path, None)
     assert was == deployment(1) and source.startswith("the snapshot ")
 
 
@@ -40,7 +40,7 @@ def test_a_number_needs_snapshots(tmp_path: Path) -> None:
     replace(hub, deployment(1), patience=Clock().patience())
     carry_out(hub, propose(hub, deployment(2)), state=tmp_path / "first runner", patience=None)
     with pytest.raises(InputError, match="the hub still has its previous configuration") as caught:
-        way_back(hub, "scorer", tmp_path, 3)
+        rollback_target(hub, "scorer", tmp_path, 3)
     assert "'manifestgen rollback --deployment scorer'" in caught.value.fix
 
 
@@ -48,5 +48,5 @@ def test_without_either_the_error_says_that_there_is_none(tmp_path: Path) -> Non
     hub = fleet(1)
     replace(hub, deployment(1), patience=Clock().patience())
     with pytest.raises(NoSnapshotError, match="the hub has no previous configuration of it") as caught:
-        way_back(hub, "scorer", tmp_path, None)
+        rollback_target(hub, "scorer", tmp_path, None)
     assert str(tmp_path) in caught.value.what and "MANIFESTGEN_STATE" in caught.value.fix
