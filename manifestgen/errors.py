@@ -143,5 +143,5 @@ class Interrupted(ManifestgenError):
 
 
 def os_reason(error: OSError) -> str:
-    """What the operating system says about an error, as the end of a message: in lower case."""
+    """The reason that the operating system gives, in lower case, for the end of a message."""
     return (error.strerror or str(error)).lower()
