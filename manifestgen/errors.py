@@ -140,3 +140,8 @@ class Interrupted(ManifestgenError):
 
     exit_code = 130
     code = "interrupted"
+
+
+def os_reason(error: OSError) -> str:
+    """The reason that the operating system gives, in lower case, for the end of a message."""
+    return (error.strerror or str(error)).lower()

@@ -14,7 +14,7 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import read_bytes, read_stdin
 from manifestgen.manifest.document import of_manifest, read
 from manifestgen.manifest.manifest import Manifest
@@ -153,7 +153,7 @@ def _of_file(path: Path) -> Subject:
         fix = "give a manifest, a project, device:ID, deployment:NAME or history:ID@N"
         raise InputError("no such file", where=name, fix=fix) from None
     except OSError as error:
-        what = f"could not read the manifest: {(error.strerror or str(error)).lower()}"
+        what = f"could not read the manifest: {os_reason(error)}"
         raise InputError(what, where=name, fix="check the path") from error
     project = _project_beside(path)
     return Subject(

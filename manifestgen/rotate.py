@@ -18,7 +18,7 @@ from manifestgen.deployments.deployment import name_of as deployment_name
 from manifestgen.deployments.rotation import AutomaticDeployment
 from manifestgen.device import apply as device
 from manifestgen.device.rotation import Devices
-from manifestgen.errors import InputError, Interrupted, NotFoundError
+from manifestgen.errors import InputError, Interrupted, NotFoundError, os_reason
 from manifestgen.files import read_text
 from manifestgen.project.load import Project
 from manifestgen.render import render_project
@@ -161,7 +161,7 @@ def _alone(root: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         taken = lock(folder / "rotate.lock", busy=busy)
     except OSError as error:
-        what = f"the state folder cannot be written to: {(error.strerror or str(error)).lower()}"
+        what = f"the state folder cannot be written to: {os_reason(error)}"
         raise InputError(what, where=str(root), fix="make it writable, or set MANIFESTGEN_STATE") from error
     try:
         yield

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import OWNER_ONLY, refuse_newer, write_atomic
 from manifestgen.manifest.dump import dump
 
@@ -146,7 +146,7 @@ class SnapshotStore(Generic[T]):
                 part.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"could not write the snapshot: {(error.strerror or str(error)).lower()}",
+                f"could not write the snapshot: {os_reason(error)}",
                 where=str(folder),
                 fix=ANOTHER,
                 options=OPTION,

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 
 from manifestgen.azure.exchange import limited
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.secret import Secret, redact
 
 # In the order in which requests, and so Microsoft's SDKs, read them; the last is for programs that use OpenSSL.
@@ -98,7 +98,7 @@ def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
             else:
                 context = ssl.create_default_context(cafile=str(path))
         except OSError as error:
-            what = f"cannot read certificates from {str(path)!r}: {(error.strerror or str(error)).lower()}"
+            what = f"cannot read certificates from {str(path)!r}: {os_reason(error)}"
             raise InputError(what, where=variable, fix="name a file with certificates in PEM format") from error
     # A device's container engine is written in Go, which is less strict than RFC 5280.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -13,7 +13,7 @@ from urllib3 import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
 from manifestgen.azure.exchange import limited
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 
 #: Switches off a client's own retries: `patience` decides what is retried.
 NO_RETRIES: Final = Retry(total=0, raise_on_status=False, respect_retry_after_header=False)
@@ -43,7 +43,7 @@ def trusting(store: str) -> SSLContext:
         else:
             context.load_verify_locations(cafile=store)
     except OSError as error:
-        what = f"cannot read certificates from {store!r}: {(error.strerror or str(error)).lower()}"
+        what = f"cannot read certificates from {store!r}: {os_reason(error)}"
         fix = "name a file with certificates in PEM format"
         raise InputError(what, where="REQUESTS_CA_BUNDLE", fix=fix) from error
     return context

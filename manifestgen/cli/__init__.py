@@ -21,7 +21,7 @@ from manifestgen import __version__
 from manifestgen.cli._console import Console
 from manifestgen.cli._help import laid_out
 from manifestgen.cli._options import usage_of
-from manifestgen.errors import InputError, Interrupted, ManifestgenError
+from manifestgen.errors import InputError, Interrupted, ManifestgenError, os_reason
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
@@ -208,9 +208,7 @@ def _path_error(error: Exception) -> InputError | None:
         return InputError("the path is a link that leads back to itself", where=_looping(error), fix=fix)
     if not isinstance(error, OSError) or error.errno not in _PATH_ERRORS or not isinstance(error.filename, str):
         return None
-    unusable = InputError(
-        (error.strerror or str(error)).lower(), where=error.filename, fix="correct the path or its permissions"
-    )
+    unusable = InputError(os_reason(error), where=error.filename, fix="correct the path or its permissions")
     unusable.__cause__ = error
     return unusable
 

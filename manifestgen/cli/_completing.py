@@ -92,10 +92,9 @@ def _ask(hub: str | None, found: list[str]) -> None:
 def _asked(hub: str | None) -> list[str]:
     from itertools import islice
 
-    from manifestgen.project.beside import project_here
-    from manifestgen.services import open_hub
+    from manifestgen.cli._hub import hub_here
 
-    return [device.id for device in islice(open_hub(hub, project_here()).devices(), _MOST)]
+    return [device.id for device in islice(hub_here(hub).devices(), _MOST)]
 
 
 def _cache(hub: str | None) -> Path:

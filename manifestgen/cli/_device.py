@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._console import Console
+from manifestgen.cli._hub import hub_here
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
@@ -128,10 +129,8 @@ class DeviceTarget:
     """One device, for the commands that show it or roll it back."""
 
     def __init__(self, device: str, hub: str | None, console: Console) -> None:
-        from manifestgen.project.beside import project_here
-
         self._device = device
-        self._hub = open_hub(hub, project_here())
+        self._hub = hub_here(hub)
         self._console = console
 
     def status(self, *, watch: bool, timeout: float | None, wide: bool = False) -> int:

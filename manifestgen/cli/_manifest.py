@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifestgen.cli._console import Console
-from manifestgen.errors import FoundError, InputError
+from manifestgen.errors import FoundError, InputError, os_reason
 from manifestgen.files import read_bytes, read_stdin
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _bytes(file: Path) -> bytes:
     except FileNotFoundError:
         raise InputError("manifest not found", where=str(file), fix="write one with 'manifestgen render'") from None
     except OSError as error:
-        what = f"could not read the manifest: {(error.strerror or str(error)).lower()}"
+        what = f"could not read the manifest: {os_reason(error)}"
         raise InputError(what, where=str(file), fix="check the path") from error
 
 

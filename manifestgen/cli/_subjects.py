@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from manifestgen.cli._console import Console
+from manifestgen.cli._hub import hub_here
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,12 +36,9 @@ def open_subjects(names: Sequence[str], host: str | None, console: Console) -> l
     connected: list[Hub] = []
 
     def connect() -> Hub:
-        from manifestgen.project.beside import project_here
-        from manifestgen.services import open_hub
-
         if not connected:
             console.connected()
-            connected.append(open_hub(host, project_here()))
+            connected.append(hub_here(host))
         return connected[0]
 
     return [open_subject(name, connect) for name in names]

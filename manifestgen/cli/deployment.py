@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from manifestgen.cli._console import Console
+from manifestgen.cli._hub import hub_here
 from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._target import deployment_of
@@ -25,10 +26,9 @@ def command() -> None:
 def list_(hub: str | None, console: Console) -> None:
     """List the hub's automatic deployments, in the order in which they take precedence on a device."""
     from manifestgen.deployments.deployment import configurations
-    from manifestgen.project.beside import project_here
     from manifestgen.report.deployment_list import configuration_data, list_text
 
-    found = configurations(open_hub(hub, project_here()))
+    found = configurations(hub_here(hub))
     for line in list_text(found):
         console.result(line)
     if not found:
@@ -74,11 +74,10 @@ def delete(name: str, yes: bool, hub: str | None, console: Console) -> None:
     """
     from manifestgen.deployments.listing import delete as delete_all
     from manifestgen.deployments.listing import own
-    from manifestgen.project.beside import project_here
     from manifestgen.report.deployment_list import configuration_data
     from manifestgen.state import state_folder
 
-    service = open_hub(hub, project_here())
+    service = hub_here(hub)
     found = own(service, name)
     targeted = max((each.counts.get("targetedCount", 0) for each in found), default=0)
     question = f"delete deployment {name!r}, which targets {targeted:,} devices, from {service.host}?"

@@ -8,6 +8,7 @@ import click
 
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console
+from manifestgen.cli._hub import hub_here
 from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._target import device_of
 from manifestgen.errors import InputError
@@ -62,9 +63,7 @@ def show(given: str | None, hub: str | None, console: Console) -> None:
 @common_options
 def list_(hub: str | None, console: Console) -> None:
     """List the hub's edge devices."""
-    from manifestgen.project.beside import project_here
-
-    devices = list(open_hub(hub, project_here()).devices())
+    devices = list(hub_here(hub).devices())
     width = max((len(device.id) for device in devices), default=0)
     for device in devices:
         state = "connected" if device.connected else "disconnected" if device.enabled else "disabled"
@@ -107,10 +106,8 @@ def tag(device_id: str, tags: tuple[str, ...], hub: str | None, console: Console
     Other tags are kept. Automatic deployments target devices by their tags, so this may change the
     modules of a device.
     """
-    from manifestgen.project.beside import project_here
-
     named = _nested(tags, "tags", nothing=None)
-    service = open_hub(hub, project_here())
+    service = hub_here(hub)
     service.set_tags(device_id, named)
     device = service.device(device_id)
     console.result(f"tags of device {device.id!r}: {_shown(_data(device)['tags'])}")
@@ -127,9 +124,7 @@ def delete(device_id: str, yes: bool, hub: str | None, console: Console) -> None
 
     The device can no longer connect; its modules continue to run. Its snapshots stay.
     """
-    from manifestgen.project.beside import project_here
-
-    service = open_hub(hub, project_here())
+    service = hub_here(hub)
     device = service.device(device_id)
     connected = ", which is connected" if device.connected else ""
     question = f"delete device {device.id!r}{connected}, with its modules and twins, from {service.host}?"

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from manifestgen.compare.normal import normal, same
 from manifestgen.compare.options import Options
-from manifestgen.compare.subject import CREDENTIALS, Path, Subject, subjects
+from manifestgen.compare.subject import CREDENTIALS, KINDS, Path, Subject, subjects
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import join
 from manifestgen.manifest.reading import as_mapping
@@ -111,7 +111,7 @@ def diff(before: Manifest, after: Manifest) -> tuple[Change, ...]:
         change = _change(old.get(path), new.get(path))
         if change is not None:
             found.append(change)
-    return tuple(sorted(found, key=lambda change: (_ORDER.index(change.subject), change.name)))
+    return tuple(sorted(found, key=lambda change: (KINDS.index(change.subject), change.name)))
 
 
 def patch(manifest: Manifest, changes: Iterable[Change]) -> Manifest:
@@ -131,18 +131,6 @@ def patch(manifest: Manifest, changes: Iterable[Change]) -> Manifest:
         if change._after is not None:
             _set(result, change._path, change._after)
     return Manifest.of(result)
-
-
-_ORDER: Final = (
-    "module",
-    "system module",
-    "route",
-    "registry credential",
-    "store and forward",
-    "module twin",
-    "runtime",
-    "property",
-)
 
 
 def _change(old: Subject | None, new: Subject | None) -> Change | None:

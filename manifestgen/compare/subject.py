@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.section import DESIRED
@@ -19,6 +19,8 @@ Kind = Literal[
     "runtime",
     "property",
 ]
+#: In the order in which changes are listed.
+KINDS: Final = get_args(Kind)
 Path = tuple[str, ...]
 
 _AGENT: Final = ("modulesContent", "$edgeAgent", DESIRED)

@@ -21,7 +21,7 @@ from typing import Final
 import filelock
 
 from manifestgen.context.uv import is_python, run
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import cache_folder
 from manifestgen.sandboxed import outside
 from manifestgen.waits import waiting
@@ -87,7 +87,7 @@ def environment(lock: str, *, python: str | None, folder: Path, where: str = "re
                 _forget_unused(folder)
             return found
     except OSError as error:
-        what = f"could not keep the packages: {(error.strerror or str(error)).lower()}"
+        what = f"could not keep the packages: {os_reason(error)}"
         fix = f"free disk space, make the folder writable, or set {FOLDER} to another one"
         raise InputError(what, where=str(error.filename or folder), fix=fix) from error
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import OWNER_ONLY, refuse_newer, write_atomic
 from manifestgen.secret import Secret
 
@@ -82,7 +82,7 @@ def read(root: Path, registry: str, username: str, which: Which = "current") -> 
     except FileNotFoundError:
         return None
     except OSError as error:
-        what = f"the token's password cannot be read: {(error.strerror or str(error)).lower()}"
+        what = f"the token's password cannot be read: {os_reason(error)}"
         raise InputError(what, where=str(path), fix="make the file readable, or set MANIFESTGEN_STATE") from error
     except (ValueError, KeyError, TypeError, AttributeError):
         # The parser's message may quote the file.
@@ -112,7 +112,7 @@ def write(root: Path, stored: StoredPassword, which: Which = "current") -> Path:
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"the token's password cannot be stored: {(error.strerror or str(error)).lower()}",
+            f"the token's password cannot be stored: {os_reason(error)}",
             where=str(path),
             fix="make the folder writable, or set MANIFESTGEN_STATE to another one",
         ) from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import PUBLIC, encoded, is_special, write_atomic
 
 
@@ -78,7 +78,7 @@ def _create(folder: Path, created: list[Path]) -> None:
     try:
         folder.mkdir()
     except OSError as error:
-        what = f"could not create the folder: {(error.strerror or str(error)).lower()}"
+        what = f"could not create the folder: {os_reason(error)}"
         raise InputError(what, where=str(folder), fix="choose another folder") from error
     created.append(folder)
 

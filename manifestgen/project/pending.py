@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import PUBLIC, write_atomic
 from manifestgen.project.load import FILE_NAME, Project
 
@@ -114,7 +114,7 @@ def _folder(path: Path) -> Path:
 
 def _not_writable(path: Path, error: OSError) -> InputError:
     return InputError(
-        f"project folder is not writable: {(error.strerror or str(error)).lower()}",
+        f"project folder is not writable: {os_reason(error)}",
         where=str(path),
         fix="make it writable, or copy the project to a writable folder",
     )

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import write_atomic
 from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
@@ -248,7 +248,7 @@ def _write(folder: Path, files: dict[str, str]) -> tuple[Path, ...]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        what = f"could not create the folder: {(error.strerror or str(error)).lower()}"
+        what = f"could not create the folder: {os_reason(error)}"
         raise InputError(what, where=str(folder), fix="choose another folder") from error
     for name, text in files.items():
         write_atomic(folder / name, text)

@@ -20,7 +20,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import is_special, refuse_newer
 from manifestgen.state import lock
 
@@ -323,7 +323,7 @@ def sent_by(path: Path) -> Iterator[tuple[str, str]]:
                 elif "intent" in entry:
                     yield entry["device"], ""  # unknown until there is an outcome
     except OSError as error:
-        what = f"the journal cannot be read: {(error.strerror or str(error)).lower()}"
+        what = f"the journal cannot be read: {os_reason(error)}"
         raise InputError(what, where=str(path), fix="give the journal of an earlier run") from error
 
 
@@ -352,7 +352,7 @@ def _damaged(path: Path, number: int) -> InputError:
 def _not_writable(path: Path, error: OSError) -> InputError:
     place = "choose another place with --journal, and run the same command again: nothing is lost"
     return InputError(
-        f"could not write the journal: {(error.strerror or str(error)).lower()}",
+        f"could not write the journal: {os_reason(error)}",
         where=str(path),
         fix=f"free some space, or {place}" if error.errno == errno.ENOSPC else place,
     )

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.manifest.nearest import nearest
 from manifestgen.rows.values import ABSENT, Place, cell_value, device_problem, flatten, place_of, read_object
 
@@ -373,5 +373,5 @@ def _reading(path: Path) -> Iterator[None]:
         what = f"the rows are not UTF-8 text: byte 0x{error.object[error.start]:02x}"
         raise InputError(what, where=str(path), fix="save the file as UTF-8") from None
     except OSError as error:
-        what = f"the rows cannot be read: {(error.strerror or str(error)).lower()}"
+        what = f"the rows cannot be read: {os_reason(error)}"
         raise InputError(what, where=str(path), fix="check the path") from error

@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import quote
 
 from manifestgen.cloud import BulkHub
-from manifestgen.errors import CloudError, InputError, Interrupted
+from manifestgen.errors import CloudError, InputError, Interrupted, os_reason
 from manifestgen.manifest.dump import compact
 from manifestgen.rows import report_file
 from manifestgen.rows.account import Account, RowOutcome, account_of, outcomes
@@ -153,7 +153,7 @@ def _journal_of(devices: Path, identity: Mapping[str, str], environment: str | N
         for part in (folder.parent, folder):
             part.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        what = f"could not write the journal: {(error.strerror or str(error)).lower()}"
+        what = f"could not write the journal: {os_reason(error)}"
         raise InputError(what, where=str(folder), fix=ANOTHER, options=OPTION) from error
     run = hashlib.sha256(compact(dict(identity)).encode()).hexdigest()
     return folder / f"{devices.name}-{run[:12]}.journal"

@@ -16,7 +16,7 @@ from manifestgen.edge.cloud import LocalCloud
 from manifestgen.edge.device import Code, EdgeDevice
 from manifestgen.edge.files.image import program
 from manifestgen.edge.message import DEVICE, MODULE, OUTPUT, Message, readable
-from manifestgen.errors import FoundError, InputError, ManifestgenError
+from manifestgen.errors import FoundError, InputError, ManifestgenError, os_reason
 from manifestgen.run.layout import Layout, Origin
 from manifestgen.runner.twin import difference
 
@@ -250,7 +250,7 @@ def _require_free(port: int) -> None:
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
-        words = f"port {port} cannot be used: {(error.strerror or str(error)).lower()}"
+        words = f"port {port} cannot be used: {os_reason(error)}"
         raise InputError(words, where="--serve", fix="end what listens there, or choose another port") from error
 
 

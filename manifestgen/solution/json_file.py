@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.files import read_bytes
 from manifestgen.manifest import json_text, placeholder
 from manifestgen.manifest.document import decode
@@ -71,7 +71,7 @@ def read_json(path: Path, what: str, *, fix: str) -> JsonFile:
     except IsADirectoryError as error:
         raise InputError(f"{what} is a folder", where=name, fix="use the path of a file") from error
     except OSError as error:
-        what = f"could not read {what}: {(error.strerror or str(error)).lower()}"
+        what = f"could not read {what}: {os_reason(error)}"
         raise InputError(what, where=name, fix="check the path") from error
     except JsonError as error:
         raise InputError(error.what, where=name, fix=error.fix) from None

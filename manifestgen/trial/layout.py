@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from manifestgen.errors import InputError
+from manifestgen.errors import InputError, os_reason
 from manifestgen.project.app import app_files, runner_files
 from manifestgen.project.load import Project
 
@@ -80,7 +80,7 @@ def put_files(folder: Path, script: Path, model: Path | None) -> tuple[Path, Pat
             _link(model.resolve(), models / model.name)
     except OSError as error:
         fix = "free disk space, or set TMPDIR to another folder"
-        what = f"could not lay out the files of the image: {(error.strerror or str(error)).lower()}"
+        what = f"could not lay out the files of the image: {os_reason(error)}"
         raise InputError(what, where=str(error.filename or folder), fix=fix) from error
     return app, models, runner
 

@@ -32,7 +32,7 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
     Raises:
         RouteSyntaxError: the runtime's parser refuses it too.
     """
-    kinds, start_of = tokens.kinds, tokens.start
+    kinds = tokens.kinds
     nesting = _Nesting()
     opened: list[tuple[int, bool]] = []  # where, and whether a function's
     faults: list[Fault] = []
@@ -42,30 +42,8 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
         kind = kinds[index]
         if kind == UNKNOWN or (needed and kind == UNCLOSED):
             faults.append(_word_fault(tokens, index))
-        if needed and kind in _OPERANDS:
-            if kind == NAME and kinds[index + 1] == "(":
-                index += 1
-                opened.append((start_of(index), True))
-                nesting.open(call=True)
-                needed = kinds[index + 1] != ")"
-            else:
-                needed = False
-            complete = not needed
-            index += 1
-        elif needed and kind in ("-", "NOT"):
-            complete = False
-            index += 1
-        elif needed and kind == "(":
-            opened.append((start_of(index), False))
-            nesting.open(call=False)
-            complete = False
-            index += 1
-        elif needed and kind == UNKNOWN:
-            complete = True
-            index += 1
-        elif needed and kind == "{" and kinds[index + 1] == SYSTEM and kinds[index + 2] == "}":
-            needed, complete = False, True
-            index += 3
+        if needed and (operand := _operand(tokens, index, opened, nesting)) is not None:
+            index, needed, complete = operand
         elif not complete:
             raise unexpected(tokens, index, OPERAND)
         elif kind in PRECEDENCE or kind == UNKNOWN:
@@ -87,8 +65,39 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
             raise unexpected(tokens, index, (")",) if nesting.calls_open else (*OPERATOR, until))
     faults += [_never_closed(offset) for offset, _ in opened]
     faults.sort(key=lambda fault: fault.offset)
-    offset = start_of(start)
+    offset = tokens.start(start)
     return Broken(tokens.text[offset : tokens.end(index - 1)], tuple(faults), offset), index
+
+
+def _operand(
+    tokens: Tokens, index: int, opened: list[tuple[int, bool]], nesting: _Nesting
+) -> tuple[int, bool, bool] | None:
+    """Read what may stand where an operand is needed, or the beginning of it.
+
+    Returns:
+        The index behind it, whether an operand may come next, and whether the condition may end there; None if there is
+        no such thing.
+    """
+    kinds = tokens.kinds
+    kind = kinds[index]
+    if kind == NAME and kinds[index + 1] == "(":
+        opened.append((tokens.start(index + 1), True))
+        nesting.open(call=True)
+        argument = kinds[index + 2] != ")"
+        return index + 2, argument, not argument
+    if kind in _OPERANDS:
+        return index + 1, False, True
+    if kind in ("-", "NOT"):
+        return index + 1, True, False
+    if kind == "(":
+        opened.append((tokens.start(index), False))
+        nesting.open(call=False)
+        return index + 1, True, False
+    if kind == UNKNOWN:
+        return index + 1, True, True
+    if kind == "{" and kinds[index + 1] == SYSTEM and kinds[index + 2] == "}":
+        return index + 3, False, True
+    return None
 
 
 def _close(tokens: Tokens, index: int, opened: list[tuple[int, bool]], faults: list[Fault]) -> int:
