@@ -116,13 +116,17 @@ def manifests(draw: st.DrawFn) -> dict[str, Any]:
     return {"modulesContent": {name: {"properties.desired": desired} for name, desired in entries.items()}}
 
 
-def clothes(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:
-    """The same manifest, dressed another way."""
+def clothes(content: dict[str, Any], chance: random.Random, *, objects: bool = True) -> dict[str, Any]:
+    """The same manifest, dressed another way.
+
+    Args:
+        objects: whether createOptions may become objects, whose keys have no order to compare.
+    """
     result: dict[str, Any] = copy.deepcopy(content)
     agent = result["modulesContent"]["$edgeAgent"]["properties.desired"]
     hub = result["modulesContent"]["$edgeHub"]["properties.desired"]
     for name, module in [*agent["systemModules"].items(), *agent["modules"].items()]:
-        _dress_module(name if module in agent["systemModules"].values() else "", module, chance)
+        _dress_module(name if module in agent["systemModules"].values() else "", module, chance, objects=objects)
     if hub["schemaVersion"] != "1.0":
         hub["routes"] = {name: _dress_route(route, chance) for name, route in hub["routes"].items()}
     settings = agent["runtime"]["settings"]
@@ -145,12 +149,12 @@ def clothes(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:
 _CASES: tuple[Callable[[str], str], ...] = (str.upper, str.title, str)
 
 
-def _dress_module(system: str, module: dict[str, Any], chance: random.Random) -> None:
+def _dress_module(system: str, module: dict[str, Any], chance: random.Random, *, objects: bool) -> None:
     settings = module["settings"]
     options = create_options.join(settings)
     for key in [key for key in settings if "createOptions" in key]:
         del settings[key]
-    settings.update(_dress_options(options, chance))
+    settings.update(_dress_options(options, chance, objects=objects))
     if settings["image"] == "acme.azurecr.io/a" and chance.random() < 0.5:
         settings["image"] += ":latest"
     settings["image"] = chance.choice(["", " ", "\n"]) + settings["image"]
@@ -180,11 +184,11 @@ def _dress_module(system: str, module: dict[str, Any], chance: random.Random) ->
 _EMPTY_OPTIONS: tuple[Any, ...] = ("", " ", "{}", "null", None, {})
 
 
-def _dress_options(text: str, chance: random.Random) -> dict[str, Any]:
+def _dress_options(text: str, chance: random.Random, *, objects: bool) -> dict[str, Any]:
     value = json.loads(text) if text.strip() else {}
     if not value:
         return chance.choice([{}, *({"createOptions": empty} for empty in _EMPTY_OPTIONS)])
-    if chance.random() < 0.3:
+    if objects and chance.random() < 0.3:
         return {"createOptions": _shuffled(value, chance)}
     value = _known_shuffled(value, container.CREATE, chance)
     text = json.dumps(value, indent=chance.choice([None, 2]), ensure_ascii=chance.random() < 0.5)

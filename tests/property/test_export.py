@@ -55,7 +55,8 @@ def test_exporting_applying_and_exporting_is_the_identity(
 @thorough
 @given(content=manifests(), chance=CHANCES)
 def test_the_export_says_what_was_applied(content: dict[str, Any], chance: random.Random) -> None:
-    device = applied({}, clothes(content, chance), chance)
+    # An object on the device is exported as a text in the hub's order, which may be another one.
+    device = applied({}, clothes(content, chance, objects=False), chance)
     original = copy.deepcopy(device)
     exported = export(device)
     manifest = Manifest.of(content)
