@@ -14,6 +14,8 @@ from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from manifestgen.importing.item import Item
+    from manifestgen.importing.project import Imported
+    from manifestgen.importing.write import Written
     from manifestgen.solution import Solution
 
 
@@ -74,7 +76,6 @@ def command(
     image for each module. Secrets of .env are never copied. Lists everything that has to be corrected or
     supplied, and everything that was not carried over.
     """
-    from manifestgen.files import in_a_shell
     from manifestgen.importing.project import imported
     from manifestgen.importing.write import write_all
     from manifestgen.solution import read_solution, template_of
@@ -90,7 +91,12 @@ def command(
         return
     folder = Path(out) if out is not None else solution.folder
     made = imported(solution, folder, environ=os.environ, platform=platform, builder=builder, debug=debug)
-    written = write_all(made.files, force=force)
+    _show(made, write_all(made.files, force=force), console)
+
+
+def _show(made: Imported, written: Written, console: Console) -> None:
+    from manifestgen.files import in_a_shell
+
     for path in made.files:
         console.result(f"{'wrote' if path in written.files else 'unchanged'} {path}")
     for title, items in (("to correct", made.wrong), ("to supply", made.supply), ("not carried over", made.lost)):
