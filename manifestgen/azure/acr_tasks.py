@@ -39,6 +39,8 @@ _RECENT: Final = 30
 _TRIES: Final = 3
 _LOOKS: Final = 12
 _PAUSE: Final = 5.0
+# Seconds after a tag was put, by which a build that found no tag just before has put its own.
+_SETTLE: Final = 1.0
 # Offers without ACR Tasks, by the beginning of their quota IDs.
 _WITHOUT_TASKS: Final = ("FreeTrial_", "AzureForStudents")
 
@@ -323,14 +325,16 @@ class TaskBuilder:
                 raise NotFoundError(
                     f"the registry no longer has the image for {platform}",
                     where=f"{self._host}/{name}:{tag}",
-                    fix="run the same command again to build it anew",
+                    fix="run the same command to build it again",
                 )
             digests[platform] = digest
-        # A registry puts no tag on condition that there is none: look just before, and take what it names just after.
+        # A registry cannot put a tag on condition that there is none. So look just before; and after a pause in which
+        # another build that looked at the same time has put its own, take the one that the registry kept.
         faster = repository.digest(label)
         if faster is not None:
             return faster
         put = repository.put(label, digests)
+        self._sleep(_SETTLE)
         return repository.digest(label) or put
 
     def _end(self, runs: Sequence[str]) -> bool:

@@ -60,9 +60,8 @@ class Cloud:
 
         credential = EnvironmentCredential()
         services: Any = _Services(Registries(credential))
-        return TaskBuilder(
-            self.registry.host, "team/scorer", services, credential=credential, sleep=self._sleep, **settings
-        )
+        settings = {"sleep": self._sleep, **settings}
+        return TaskBuilder(self.registry.host, "team/scorer", services, credential=credential, **settings)
 
     def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -238,7 +237,7 @@ def test_two_builds_of_one_content_at_once_end_with_one_image(cloud: Cloud) -> N
     found: list[BuildStatus] = []
 
     def build() -> None:
-        builder = cloud.another()
+        builder = cloud.another(sleep=time.sleep)
         found.append(cloud.finished(builder.find(request) or builder.start(request), builder)[0])
 
     threads = [threading.Thread(target=build) for _ in range(2)]

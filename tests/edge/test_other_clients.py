@@ -62,9 +62,10 @@ def azure_iot_device(tmp_path_factory: pytest.TempPathFactory) -> str:
     uv = [sys.executable, "-m", "uv"]
     python = str(folder / "bin" / "python")
     subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=True)
-    made = subprocess.run(
-        [*uv, "pip", "install", "--quiet", "--python", python, *PACKAGES], capture_output=True, text=True
-    )
+    # From the index of the machine: the suite leads uv to one that does not exist.
+    environment = {name: value for name, value in os.environ.items() if name != "UV_DEFAULT_INDEX"}
+    install = [*uv, "pip", "install", "--quiet", "--python", python, *PACKAGES]
+    made = subprocess.run(install, env=environment, capture_output=True, text=True)
     if made.returncode:
         pytest.skip(f"azure-iot-device cannot be installed: {made.stderr.strip()[-200:]}")
     return python
