@@ -105,7 +105,7 @@ class Repository:
     def _manifest(self, digest: str) -> tuple[str, bytes]:
         answer = self._send("GET", digest)
         if answer.status == 404:
-            fix = "run the same command again to build it anew"
+            fix = "run the same command to build it again"
             raise NotFoundError(f"the registry no longer has {digest}", where=f"{self._host}/{self._name}", fix=fix)
         self._check(answer, f"access to {self._name}")
         if _digest(answer.body) != digest:

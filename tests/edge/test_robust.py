@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import time
@@ -139,3 +140,12 @@ def test_a_module_that_is_cut_off_without_a_word_may_come_back_at_once(hub: Hub)
     second.login()
     assert second.receive().payload == b"1"
     second.close()
+
+
+def test_a_hub_that_is_not_started_answers_in_a_thread_with_a_loop() -> None:
+    hub = Hub()
+
+    async def ask() -> tuple[object, object]:
+        return hub.hub.connected(), hub.hub.waiting()
+
+    assert asyncio.run(ask()) == (frozenset(), {})

@@ -57,7 +57,7 @@ def test_methods_metrics_and_exit_codes_are_those_of_the_code() -> None:
 
 
 def test_the_score_py_of_the_page_runs(edge_hub: Mosquitto, run: Run) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", section("Write score.py for it"), re.DOTALL)
+    (example,) = re.findall(r"```python\n(.*?)```", section("Write score.py"), re.DOTALL)
     edge_hub.desire({"threshold": 0.7})
     run(edge_hub.environment(), example)
     edge_hub.send(b'{"score": 0.6}')

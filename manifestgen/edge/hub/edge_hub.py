@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from manifestgen.edge.cloud import Cloud
@@ -177,7 +178,7 @@ class EdgeHub:
         return self._call(lambda: frozenset(m for m, s in self._core.sessions.items() if s.link is not None))
 
     def _call(self, act: Callable[[], _T]) -> _T:
-        """Carry something out in the loop's thread, or here while there is none."""
+        """Carry something out in the loop's thread, or in a new one while there is none."""
 
         async def inside() -> _T:
             return act()
@@ -190,8 +191,6 @@ class EdgeHub:
 
 
 def _alone(call: Coroutine[Any, Any, _T]) -> _T:
-    loop = asyncio.new_event_loop()
-    try:
-        return loop.run_until_complete(call)
-    finally:
-        loop.close()
+    """Run it in a loop of a new thread: the caller's thread may run a loop of its own."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, call).result()
