@@ -191,6 +191,6 @@ class EdgeHub:
 
 
 def _alone(call: Coroutine[Any, Any, _T]) -> _T:
-    """Run it in a loop of a new thread: the caller's thread may run a loop of its own."""
+    """Run it in a loop of a new thread: the thread of the caller may already run one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, call).result()
