@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import multiprocessing.util
@@ -109,6 +110,21 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """
     about_connections = [Path(__file__).parent / folder for folder in ("integration", "unit/sandbox")]
     return True if config.getoption("--fast") and collection_path in about_connections else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for garbage once all tests are collected, and leave what is alive then out of later searches.
+
+    A million objects come into being there and stay: to look at them again and again takes a quarter of the time.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ from fakes.hub_service import HubService, content, module, with_hub
 from manifestgen.cloud import Configuration
 from manifestgen.deployments.layers import compose, is_layer, on_device
 
-_COMBINATIONS = 200
+_COMBINATIONS = 100
 
 
 def desired(composed: Any, name: str) -> Any:
@@ -116,7 +116,7 @@ def _layer(chance: random.Random) -> Any:
     return {"modulesContent": entries}
 
 
-@pytest.mark.no_cover  # the same ways two hundred times
+@pytest.mark.no_cover  # the same ways a hundred times
 def test_what_is_predicted_is_what_the_sandbox_s_device_gets() -> None:
     """A base and two layers, generated; their priorities in any order, equal ones among them."""
     chance = random.Random(20261122)  # noqa: S311 - for variety, and the same each time
