@@ -7,6 +7,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,21 +39,67 @@ workspace = Workspace.from_config()
 """
 
 
-def _run(sandbox: Any, folder: Path, program: str) -> Any:
-    """Run a program with the sandbox's environment; the JSON that it prints last."""
-    environment = {**os.environ, **sandbox.environment, "HOME": str(sandbox.sandbox.home)}
-    command = [sys.executable, "-W", "ignore", "-c", program]
-    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout.splitlines()[-1])
+# Runs each program that it is sent as a line of JSON, in the folder that comes with it, after the same beginning.
+_LOOP = """\
+import json, os, sys
+os.chdir(sys.argv[1])
+exec(sys.argv[2])
+for line in sys.stdin:
+    folder, program = json.loads(line)
+    os.chdir(folder)
+    exec(program)
+    print("ended", flush=True)
+"""
+
+
+class _Python:
+    """A process with an SDK: importing it takes longer than all of its requests."""
+
+    def __init__(self, sandbox: Any, folder: Path, beginning: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", _LOOP, str(folder), beginning],
+            env={**os.environ, **sandbox.environment, "HOME": str(sandbox.sandbox.home)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, folder: Path, program: str) -> Any:
+        """Run a program in a folder; the JSON that it prints last."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        print(json.dumps([str(folder), program]), file=self.process.stdin, flush=True)
+        said: list[str] = []
+        for line in self.process.stdout:
+            if line == "ended\n":
+                return json.loads(said[-1])
+            said.append(line)
+        raise AssertionError(f"the process ended: {said}")  # why, it wrote to stderr
+
+
+@contextmanager
+def _python(sandbox: Any, folder: Path, beginning: str) -> Iterator[_Python]:
+    python = _Python(sandbox, folder, beginning)
+    with python.process:
+        try:
+            yield python
+        finally:
+            python.process.kill()
+
+
+@pytest.fixture(scope="module")
+def v2(shared_sandbox: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Python]:
+    """azure-ai-ml, with a client of the sandbox's workspace."""
+    with _python(shared_sandbox, tmp_path_factory.mktemp("v2"), _CLIENT) as python:
+        yield python
 
 
 def _tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_files_and_folders_are_registered_found_listed_and_downloaded(sandbox: Any, tmp_path: Path) -> None:
-    """All in one program: importing the SDK takes longer than all of its requests."""
+def test_files_and_folders_are_registered_found_listed_and_downloaded(
+    sandbox: Any, v2: _Python, tmp_path: Path
+) -> None:
     (tmp_path / "model.pkl").write_bytes(b"a model" * 100_000)
     folder = tmp_path / "mlmodel"
     (folder / "data").mkdir(parents=True)
@@ -79,7 +127,7 @@ print(json.dumps({"versions": [made.version, again.version, latest.version], "fi
     first.properties], "listed": sorted(model.version for model in client.models.list(name="v2-file")),
     "names": sorted(model.name for model in client.models.list()), "rejected": rejected}))
 """
-    assert _run(sandbox, tmp_path, _CLIENT + program) == {
+    assert v2.run(tmp_path, program) == {
         "versions": ["1", "2", "2"],
         "first": [{"area": "pumps"}, "A pump.", {"by": "a test"}],
         "listed": ["1", "2"],
@@ -138,7 +186,33 @@ def _build(sandbox: Any, folder: Path) -> Any:
     return json.loads(ended.stdout)
 
 
-def test_each_sdk_reads_what_the_other_registered_and_manifestgen_builds_from_it(sandbox: Any, tmp_path: Path) -> None:
+def _each_reads(v1: _Python, v2: _Python, tmp_path: Path) -> None:
+    """Version 1 by azureml-core, version 2 by azure-ai-ml."""
+    register = """
+made = Model.register(workspace, model_path="old.pkl", model_name="shared", tags={"by": "v1"}, description="old")
+print(json.dumps(made.version))
+"""
+    assert v1.run(tmp_path, register) == 1
+    program = """
+old = client.models.get("shared", version="1")
+client.models.download("shared", version="1", download_path="of-v1")
+new = client.models.create_or_update(Model(path="new.pkl", name="shared", tags={"by": "v2"}, description="new"))
+print(json.dumps([old.tags, old.description, new.version]))
+"""
+    assert v2.run(tmp_path, program) == [{"by": "v1"}, "old", "2"]
+    assert _tree(tmp_path / "of-v1") == {"shared/old.pkl": b"by azureml-core"}
+    read = """
+new = Model(workspace, "shared")
+new.download(target_dir="of-v2")
+print(json.dumps([new.version, new.tags, new.description]))
+"""
+    assert v1.run(tmp_path, read) == [2, {"by": "v2"}, "new"]
+    assert _tree(tmp_path / "of-v2") == {"new.pkl": b"by azure-ai-ml"}
+
+
+def test_each_sdk_reads_what_the_other_registered_and_manifestgen_builds_from_it(
+    sandbox: Any, v2: _Python, tmp_path: Path
+) -> None:
     pytest.importorskip("azureml.core")
     pytest.importorskip("uv")
     names = {"subscription_id": "SUBSCRIPTION", "resource_group": "RESOURCEGROUP", "workspace_name": "WORKSPACE_NAME"}
@@ -146,26 +220,8 @@ def test_each_sdk_reads_what_the_other_registered_and_manifestgen_builds_from_it
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "old.pkl").write_bytes(b"by azureml-core")
     (tmp_path / "new.pkl").write_bytes(b"by azure-ai-ml")
-    register = """
-made = Model.register(workspace, model_path="old.pkl", model_name="shared", tags={"by": "v1"}, description="old")
-print(json.dumps(made.version))
-"""
-    assert _run(sandbox, tmp_path, _BY_V1 + register) == 1
-    program = """
-old = client.models.get("shared", version="1")
-client.models.download("shared", version="1", download_path="of-v1")
-new = client.models.create_or_update(Model(path="new.pkl", name="shared", tags={"by": "v2"}, description="new"))
-print(json.dumps([old.tags, old.description, new.version]))
-"""
-    assert _run(sandbox, tmp_path, _CLIENT + program) == [{"by": "v1"}, "old", "2"]
-    assert _tree(tmp_path / "of-v1") == {"shared/old.pkl": b"by azureml-core"}
-    read = """
-new = Model(workspace, "shared")
-new.download(target_dir="of-v2")
-print(json.dumps([new.version, new.tags, new.description]))
-"""
-    assert _run(sandbox, tmp_path, _BY_V1 + read) == [2, {"by": "v2"}, "new"]
-    assert _tree(tmp_path / "of-v2") == {"new.pkl": b"by azure-ai-ml"}
+    with _python(sandbox, tmp_path, _BY_V1) as v1:
+        _each_reads(v1, v2, tmp_path)
 
     sandbox.world.pace = Pace(image_build=0.06)
     sandbox.admin("PUT", f"/images/{HOST}/base/python:{_PYTHON}-slim", {"platforms": ["linux/amd64"]})

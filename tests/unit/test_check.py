@@ -187,7 +187,7 @@ def test_findings_are_counted_by_severity() -> None:
 
 HOSTILE = {
     "ten megabytes of brackets": "[" * 10_000_000,
-    "ten megabytes of objects": '{"a":' * 2_000_000,
+    "half a million objects": '{"a":' * 500_000,
     "a route of a megabyte": json.dumps(
         with_route("FROM /messages/* WHERE " + "NOT " * 250_000 + "true INTO $upstream")
     ),
@@ -198,7 +198,7 @@ HOSTILE = {
     "nul": json.dumps(PLAIN).replace("scorer", "\\u0000"),
     "deep create options": json.dumps(PLAIN).replace('"{}"', json.dumps("[" * 100_000)),
     "deep create options object": json.dumps(PLAIN).replace('"{}"', '{"a":' * 400 + "1" + "}" * 400),
-    "many doubled keys": '{"modulesContent": {' + ",".join(['"a": {}'] * 200_000) + "}}",
+    "many doubled keys": '{"modulesContent": {' + ",".join(['"a": {}'] * 50_000) + "}}",
     "many placeholders": '{"modulesContent": {' + ",".join(f'"<a{i}>": {{}}' for i in range(50_000)) + "}}",
 }
 
@@ -211,16 +211,18 @@ def test_no_input_crashes_or_hangs(name: str) -> None:
     checked = check_source(HOSTILE[name].encode("utf-8", "surrogatepass"), "x.json")
 
     assert checked.findings
-    assert time.process_time() - start < 60
+    assert time.process_time() - start < 30  # a step for each pair of fifty thousand would take longer
 
 
 @pytest.mark.slow
-def test_manifest_of_a_hundred_thousand_modules_is_answered() -> None:
+def test_manifest_of_twenty_five_thousand_modules_is_answered() -> None:
+    start = time.process_time()
     module = PLAIN["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["scorer"]
     data = json.loads(json.dumps(PLAIN))
-    data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"] = {f"m{i}": module for i in range(100_000)}
+    data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"] = {f"m{i}": module for i in range(25_000)}
 
     assert {finding.rule for finding in check_data(data)} >= {"twin-limits", "many-modules"}
+    assert time.process_time() - start < 15
 
 
 def template(*, hub: Any = None, **module: Any) -> list[str]:
