@@ -111,17 +111,14 @@ def interrupt(forked: Forks, stage: Stage, arguments: Sequence[object], kind: Ki
     """
     quick = stage.quick
     quick.fault("silence", times="forever", method=kind.method, host=re.escape(kind.host), path=kind.path)
-    command = tuple(map(str, arguments))
-    forked.start(*command, cwd=stage.folder)
+    running = forked.start(*map(str, arguments), cwd=stage.folder)
     try:
-        eventually(lambda: _hit(quick) or not forked.is_running, f"a request {kind}", 180)
+        eventually(lambda: _hit(quick) or not running.is_running, f"a request {kind}", 180)
         if not _hit(quick):
-            forked.ended()
+            running.ended()
             return None
         began = time.monotonic()
-        forked.interrupt()
-        ended = Completed(*forked.ended(), command)
-        return ended, time.monotonic() - began
+        return running.interrupt(), time.monotonic() - began
     finally:
         quick.admin("DELETE", "/faults")
 
