@@ -23,10 +23,11 @@ from integration.command_line import (
     in_this_process,
     started,
 )
-from integration.forked import Forked, Forks, forks
+from integration.forked import Forked, Forks
 
 # The SDKs leave sockets of their many sessions to the garbage collector.
 pytestmark = [
+    pytest.mark.xdist_group("forks"),  # one process that forks for this file and test_interruption_walk
     pytest.mark.no_cover,  # the commands are processes of their own
     pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -35,13 +36,6 @@ pytestmark = [
 
 azureml = pytest.mark.azureml
 _APPLY = "applyConfigurationContent"
-
-
-@pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    """Most commands are forks; two are started as a user does, to see that it is the same."""
-    with forks(tmp_path_factory.mktemp("forked")) as running:
-        yield running
 
 
 @pytest.fixture

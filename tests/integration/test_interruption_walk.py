@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from integration.answers import VARIABLE
 from integration.command_line import Completed, eventually, in_this_process
-from integration.forked import Forks, forks
+from integration.forked import Forks
 from integration.scenarios import SCENARIOS, Stage
 
 from manifestgen.azure import auth
 from manifestgen.credentials.rotation import password
 
 pytestmark = [
+    pytest.mark.xdist_group("forks"),
     pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals"),
     pytest.mark.no_cover,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -76,12 +77,6 @@ SAMPLE = {
     "model list": ("/models", "interrupted while waiting for Azure ML"),
     "image": ("PUT ", "Azure ML continues with what it was sent"),
 }
-
-
-@pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with forks(tmp_path_factory.mktemp("forked")) as running:
-        yield running
 
 
 @pytest.fixture
