@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
+import http.client
 import ipaddress
+import json
 import logging
 import multiprocessing.util
 import os
@@ -13,10 +16,11 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import coverage
 import pytest
@@ -273,12 +277,17 @@ class RunningSandbox:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the admin API; the answer's JSON."""
-        with requests.Session() as session:
-            session.trust_env = False
-            response = session.request(method, self.environment["MANIFESTGEN_SANDBOX"] + path, json=body, timeout=30)
-        assert response.ok, response.text
-        return response.json()
+        """Call the admin API; the answer's JSON. Not with `requests`, whose sessions take longer than the call."""
+        address = urlsplit(self.environment["MANIFESTGEN_SANDBOX"])
+        login = base64.b64encode(f"{address.username}:{address.password}".encode()).decode()
+        headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+        sent = None if body is None else json.dumps(body)
+        with closing(http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)) as connection:
+            connection.request(method, requests.utils.requote_uri(path), sent, headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+        assert response.status < 400, text
+        return json.loads(text)
 
     def fault(self, kind: str, **settings: Any) -> None:
         """Switch a fault of requests on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fakes.other_client import OtherClient
 from integration.command_line import in_this_process
+from integration.forked import Forks, forks
 
 # azureml-core reads how long it pauses between its attempts when it is imported, so before any test.
 _BACKOFFS = ("AZUREML_DEFAULT_BACKOFF", "AZUREML_DEFAULT_500_BACKOFF", "AZUREML_DEFAULT_503_BACKOFF")
@@ -70,6 +71,13 @@ class ProjectFolder:
         text = self.file.read_text()
         assert before in text
         self.file.write_text(text.replace(before, after))
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Runs commands as forks of one process, which has imported the SDKs."""
+    with forks(tmp_path_factory.mktemp("forked")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,38 +1,24 @@
-"""Commands as processes of their own without the seconds that each takes to import the SDKs: forks of one that has.
-
-Run as a script, it is that process: it takes one job a line on stdin, and answers with the process's id and, when that
-has ended, its exit code.
-"""
+"""Commands as processes of their own without the seconds that each takes to import the SDKs: forks of one that has."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from integration import forking
+from integration.command_line import Completed
 
 _TIMEOUT: Final = 200.0
-# What the commands import when they run.
-_MODULES: Final = (
-    "manifestgen.cli",
-    "manifestgen.services",
-    "manifestgen.deploy",
-    "manifestgen.doctor",
-    "manifestgen.rotate",
-    "manifestgen.azure.acr",
-    "manifestgen.azure.auth",
-    "manifestgen.azure.iot_hub",
-    "manifestgen.azure.iot_hub.sdk",
-    "manifestgen.azure.registry_api",
-    "manifestgen.azure.aml",
-)
 
 
 class Forks:
@@ -40,36 +26,37 @@ class Forks:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._running: Forked | None = None
         self._server = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            [sys.executable, forking.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
-        self._pid = 0
 
-    def start(self, *arguments: str, cwd: Path) -> None:
-        """Start a command with this process's environment and come back at once."""
+    def start(self, *arguments: str | Path, cwd: Path, stdin: str = os.devnull) -> Forked:
+        """Start a command with this process's environment and come back at once.
+
+        Args:
+            stdin: the file that it reads, which may be a terminal.
+        """
+        if self._running is not None and self._running.is_running:
+            self._running.kill()  # a test that failed left it
+        for name in ("stdout", "stderr"):
+            (self._folder / name).write_text("")  # or what the one before said would be read
         assert self._server.stdin is not None
-        job = {"arguments": arguments, "cwd": str(cwd), "environment": dict(os.environ), "folder": str(self._folder)}
-        self._server.stdin.write(f"{json.dumps(job)}\n")
-        self._pid = int(self._line())
+        command = tuple(map(str, arguments))
+        job = {"arguments": command, "cwd": str(cwd), "environment": dict(os.environ), "folder": str(self._folder)}
+        self._server.stdin.write(f"{json.dumps({**job, 'stdin': stdin})}\n")
+        self._running = Forked(self, int(self.line()), self._folder, command)
+        return self._running
 
-    @property
-    def is_running(self) -> bool:
-        return not select.select([self._server.stdout], [], [], 0)[0]
+    def has_answered(self, seconds: float = 0.0) -> bool:
+        """Whether a line is to be read."""
+        return bool(select.select([self._server.stdout], [], [], seconds)[0])
 
-    def interrupt(self) -> None:
-        """Ctrl-C."""
-        os.kill(self._pid, signal.SIGINT)
-
-    def ended(self) -> tuple[str, str, int]:
-        """Wait for its end: stdout, stderr, exit code."""
-        code = int(self._line())
-        return (self._folder / "stdout").read_text(), (self._folder / "stderr").read_text(), code
-
-    def _line(self) -> str:
+    def line(self) -> str:
+        """The next answer."""
         assert self._server.stdout is not None
-        if not select.select([self._server.stdout], [], [], _TIMEOUT)[0]:
-            os.kill(self._pid, signal.SIGKILL)
-            raise TimeoutError(f"the command did not end: {(self._folder / 'stderr').read_text()}")
+        if not self.has_answered(_TIMEOUT):
+            raise TimeoutError("the process that forks does not answer")
         return self._server.stdout.readline()
 
     def close(self) -> None:
@@ -80,6 +67,58 @@ class Forks:
         self._server.stdout.close()
 
 
+@dataclass
+class Forked:
+    """A command that is running or has ended; see `command_line.Started`, which has the same methods."""
+
+    _forks: Forks
+    _pid: int
+    _folder: Path
+    arguments: tuple[str, ...]
+    _code: int | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._code is None and not self._forks.has_answered()
+
+    @property
+    def said(self) -> str:
+        """Its stderr until now."""
+        return (self._folder / "stderr").read_text()
+
+    def until_it_says(self, words: str) -> None:
+        """Wait for words on stderr."""
+        deadline = time.monotonic() + 60
+        while True:
+            is_running = self.is_running
+            if words in self.said:
+                return
+            assert is_running and time.monotonic() < deadline, f"never said {words!r}: {self.said}"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL, as the kernel or an impatient pipeline sends it."""
+        os.kill(self._pid, signal.SIGKILL)
+        self.ended()
+
+    def interrupt(self) -> Completed:
+        """Ctrl-C; once more if nothing happens, as a person would: one just before a read waits for the read to end."""
+        for _ in range(6):
+            os.kill(self._pid, signal.SIGINT)
+            if self._forks.has_answered(10):
+                break
+        return self.ended()
+
+    def ended(self) -> Completed:
+        """Wait for its end."""
+        if self._code is None:
+            if not self._forks.has_answered(_TIMEOUT):
+                os.kill(self._pid, signal.SIGKILL)
+                raise TimeoutError(f"the command did not end: {self.said}")
+            self._code = int(self._forks.line())
+        return Completed((self._folder / "stdout").read_text(), self.said, self._code, self.arguments)
+
+
 @contextlib.contextmanager
 def forks(folder: Path) -> Iterator[Forks]:
     """A process that forks, with a folder for what the commands print."""
@@ -88,39 +127,3 @@ def forks(folder: Path) -> Iterator[Forks]:
         yield running
     finally:
         running.close()
-
-
-def _serve() -> None:
-    for name in _MODULES:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    while line := sys.stdin.readline():
-        job = json.loads(line)
-        pid = os.fork()
-        if not pid:
-            _run(job)
-        print(pid, flush=True)
-        status = os.waitpid(pid, 0)[1]
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-def _run(job: dict[str, Any]) -> None:
-    from manifestgen.cli import main
-
-    folder = Path(job["folder"])
-    for descriptor, name in enumerate(("stdout", "stderr"), 1):
-        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(file, descriptor)
-        os.close(file)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.environ.clear()
-    os.environ.update(job["environment"])
-    os.chdir(job["cwd"])
-    sys.argv = ["manifestgen", *job["arguments"]]
-    main()
-
-
-if __name__ == "__main__":
-    _serve()

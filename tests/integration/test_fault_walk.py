@@ -88,7 +88,7 @@ class Walk:
         self._other = OtherClient(sandbox.environment["IOTHUB_CONNECTION_STRING"])
         self.applied = self._write(folder / "one.json", "alpha")
         self.other = self._write(folder / "two.json", "alpha", "beta")
-        done = self.run("apply", self.applied.file, "--yes", "-q")
+        done = self.run("apply", self.applied.file, "--yes", "-q", "--no-wait")  # each test waits for what follows
         assert done.code == 0, done
 
     def _write(self, path: Path, *modules: str) -> Wanted:
@@ -99,6 +99,15 @@ class Walk:
         return in_this_process(*map(str, arguments), "--device", self.device)
 
     def modules(self) -> set[str]:
+        """Names of the modules that the hub has for the device: what a client reads, without its request."""
+        found: set[str] = self.sandbox.call(self._modules())
+        return found
+
+    async def _modules(self) -> set[str]:
+        agent = self.sandbox.world.store.get("hub:modules", self.device)["$edgeAgent"]
+        return set(agent["twin"]["desired"]["value"].get("modules") or {})
+
+    def modules_by_another_client(self) -> set[str]:
         return set(self._other.desired(self.device).get("modules") or {})
 
     def snapshots(self) -> int:
@@ -169,6 +178,7 @@ def walk_through_apply(fault: str, lasting: str, walk: Walk) -> None:
         before, after = after, before
     else:
         pytest.fail("the walk has no end")
+    assert walk.modules_by_another_client() == walk.modules() != set()
     print(f"\napply    {fault:<12} {lasting:<13} {dict(table)}")
     assert table.keys() == OUTCOMES[f"apply {lasting}"]
 
@@ -202,5 +212,6 @@ def test_no_request_of_the_other_commands_can_go_wrong_badly(command: str, fault
         assert walk.modules() == now
     else:
         pytest.fail("the walk has no end")
+    assert walk.modules_by_another_client() == walk.modules() != set()
     print(f"\n{command:<8} {fault:<12} from then on  {dict(table)}")
     assert table.keys() == OUTCOMES[command]

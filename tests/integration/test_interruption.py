@@ -8,14 +8,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from integration.command_line import (
     Completed,
-    Started,
     complaint,
     eventually,
     files,
@@ -23,9 +23,11 @@ from integration.command_line import (
     in_this_process,
     started,
 )
+from integration.forked import Forked, Forks
 
 # The SDKs leave sockets of their many sessions to the garbage collector.
 pytestmark = [
+    pytest.mark.xdist_group("forks"),  # one process that forks for this file and test_interruption_walk
     pytest.mark.no_cover,  # the commands are processes of their own
     pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -70,9 +72,9 @@ def held(quick: Any, path: str, *, method: str = "POST", seconds: float) -> Call
 
 @azureml
 @pytest.mark.parametrize("builder", ["package", "container-image"])
-def test_killed_during_the_build(builder: str, project: Any, slow_build: None, asked: Any) -> None:
+def test_killed_during_the_build(builder: str, project: Any, slow_build: None, asked: Any, forked: Forks) -> None:
     project.edit("builder: package", f"builder: {builder}")
-    first = started("deploy", project, "--yes", cwd=project.root)
+    first = forked.start("deploy", project, "--yes", cwd=project.root)
     first.until_it_says("  build ")
     first.kill()
     nothing_half_written(project.root)
@@ -85,10 +87,10 @@ def test_killed_during_the_build(builder: str, project: Any, slow_build: None, a
 
 
 @azureml
-def test_killed_while_the_model_is_being_registered(project: Any, quick: Any, asked: Any) -> None:
+def test_killed_while_the_model_is_being_registered(project: Any, quick: Any, asked: Any, forked: Forks) -> None:
     pytest.importorskip("azureml.core")
     has_come = held(quick, "/models$", seconds=0.5)
-    first = started("deploy", project, "--yes", cwd=project.root)
+    first = forked.start("deploy", project, "--yes", cwd=project.root)
     eventually(has_come, "a model to register")
     first.kill()
     eventually(lambda: asked.registered == 1, "the workspace to go on with what it was sent")
@@ -99,9 +101,9 @@ def test_killed_while_the_model_is_being_registered(project: Any, quick: Any, as
     assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
 
 
-def test_killed_while_the_modules_are_being_set(ready_made: Any, quick: Any, asked: Any) -> None:
+def test_killed_while_the_modules_are_being_set(ready_made: Any, quick: Any, asked: Any, forked: Forks) -> None:
     has_come = held(quick, _APPLY, seconds=0.5)
-    first = started("deploy", ready_made, "--yes", cwd=ready_made.root)
+    first = forked.start("deploy", ready_made, "--yes", cwd=ready_made.root)
     eventually(has_come, "modules to set")
     first.kill()
     eventually(lambda: asked.applied == 1, "the hub to go on with what it was sent")
@@ -124,8 +126,8 @@ def test_killed_before_the_hub_heard_of_it(ready_made: Any, quick: Any, asked: A
 
 
 @azureml
-def test_ctrl_c_during_the_build(project: Any, slow_build: None, asked: Any) -> None:
-    first = started("deploy", project, "--yes", cwd=project.root)
+def test_ctrl_c_during_the_build(project: Any, slow_build: None, asked: Any, forked: Forks) -> None:
+    first = forked.start("deploy", project, "--yes", cwd=project.root)
     first.until_it_says("  build ")
     said = interrupted(first.interrupt())
     assert "Azure ML continues with what it was sent" in said
@@ -136,10 +138,12 @@ def test_ctrl_c_during_the_build(project: Any, slow_build: None, asked: Any) -> 
     assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
 
 
-def test_ctrl_c_while_the_device_is_read_does_not_wait_for_the_hub(ready_made: Any, quick: Any, asked: Any) -> None:
+def test_ctrl_c_while_the_device_is_read_does_not_wait_for_the_hub(
+    ready_made: Any, quick: Any, asked: Any, forked: Forks
+) -> None:
     path = f"/twins/{re.escape(ready_made.device)}/modules/"
     has_come = held(quick, path, method="GET", seconds=20)
-    running = started("deploy", ready_made, "--yes", cwd=ready_made.root)
+    running = forked.start("deploy", ready_made, "--yes", cwd=ready_made.root)
     eventually(has_come, "the device's state to be read")
     before = time.monotonic()
     assert "run the same command again" in interrupted(running.interrupt())
@@ -157,11 +161,13 @@ def test_ctrl_c_while_the_modules_are_being_set(ready_made: Any, quick: Any) -> 
 
 
 @pytest.mark.parametrize("command", ["deploy", "apply"])
-def test_ctrl_c_while_the_device_is_waited_for(command: str, ready_made: Any, quick: Any, asked: Any) -> None:
+def test_ctrl_c_while_the_device_is_waited_for(
+    command: str, ready_made: Any, quick: Any, asked: Any, forked: Forks
+) -> None:
     quick.admin("PUT", f"/devices/{ready_made.device}", {"online": False})
     assert in_this_process("render", ready_made).code == 0
     what = [ready_made] if command == "deploy" else [ready_made.root / "deployment.json", "--device", ready_made.device]
-    running = started(command, *what, "--yes", cwd=ready_made.root)
+    running = forked.start(command, *what, "--yes", cwd=ready_made.root)
     running.until_it_says("the device is offline")
     eventually(lambda: asked.times("GET", f"/twins/{ready_made.device}/modules/$edgeHub") > 1, "the wait")
     said = interrupted(running.interrupt())
@@ -169,51 +175,32 @@ def test_ctrl_c_while_the_device_is_waited_for(command: str, ready_made: Any, qu
     assert asked.applied == 1
 
 
+@dataclass(frozen=True)
 class Terminal:
     """A command at a terminal: what is typed goes in, what it says comes out."""
 
-    def __init__(self, *arguments: str | Path, cwd: Path) -> None:
-        import pty
-
-        self._main, terminal = pty.openpty()
-        self.running = Started(
-            subprocess.Popen(
-                [sys.executable, "-m", "manifestgen", *map(str, arguments)],
-                cwd=cwd,
-                stdin=terminal,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
-        os.close(terminal)
+    running: Forked
+    keyboard: int
 
     def type(self, text: str) -> None:
-        os.write(self._main, text.encode())
-
-    def ended(self) -> Completed:
-        try:
-            return self.running.ended()
-        finally:
-            os.close(self._main)
-
-    def interrupt(self) -> Completed:
-        try:
-            return self.running.interrupt()
-        finally:
-            os.close(self._main)
+        os.write(self.keyboard, text.encode())
 
 
 @pytest.fixture
-def at_the_prompt(ready_made: Any) -> Terminal:
+def at_the_prompt(ready_made: Any, forked: Forks) -> Iterator[Terminal]:
     """A deployment that has come to its question."""
-    terminal = Terminal("deploy", ready_made, cwd=ready_made.root)
-    terminal.running.until_it_says("[y/N]")
-    return terminal
+    import pty
+
+    keyboard, terminal = pty.openpty()
+    running = forked.start("deploy", ready_made, cwd=ready_made.root, stdin=os.ttyname(terminal))
+    running.until_it_says("[y/N]")
+    yield Terminal(running, keyboard)
+    os.close(terminal)
+    os.close(keyboard)
 
 
 def test_ctrl_c_at_the_question(at_the_prompt: Terminal, asked: Any) -> None:
-    ended = at_the_prompt.interrupt()
+    ended = at_the_prompt.running.interrupt()
     assert "were not changed" in interrupted(ended)
     assert "set the modules of device" in ended.stderr
     assert asked.applied == 0
@@ -221,7 +208,7 @@ def test_ctrl_c_at_the_question(at_the_prompt: Terminal, asked: Any) -> None:
 
 def test_no_is_no(at_the_prompt: Terminal, asked: Any) -> None:
     at_the_prompt.type("n\n")
-    ended = at_the_prompt.ended()
+    ended = at_the_prompt.running.ended()
     # Differences were found and remain; nobody interrupted anything.
     assert ended.code == 1, ended
     *_, said, fix = ended.stderr.splitlines()
@@ -231,14 +218,14 @@ def test_no_is_no(at_the_prompt: Terminal, asked: Any) -> None:
 
 def test_yes_continues(at_the_prompt: Terminal, asked: Any) -> None:
     at_the_prompt.type("y\n")
-    ended = at_the_prompt.ended()
+    ended = at_the_prompt.running.ended()
     assert ended.code == 0, ended
     assert asked.applied == 1
 
 
 @azureml
-def test_two_runs_at_once_on_one_project(project: Any, slow_build: None, asked: Any) -> None:
-    first = started("deploy", project, "--yes", cwd=project.root)
+def test_two_runs_at_once_on_one_project(project: Any, slow_build: None, asked: Any, forked: Forks) -> None:
+    first = forked.start("deploy", project, "--yes", cwd=project.root)
     first.until_it_says("  build ")
     for command in (["deploy", project, "--yes"], ["image", project]):
         said = complaint(in_this_process(*command), 2)

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from integration.answers import VARIABLE
 from integration.command_line import Completed, eventually, in_this_process
-from integration.forked import Forks, forks
+from integration.forked import Forks
 from integration.scenarios import SCENARIOS, Stage
 
 from manifestgen.azure import auth
 from manifestgen.credentials.rotation import password
 
 pytestmark = [
+    pytest.mark.xdist_group("forks"),
     pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals"),
     pytest.mark.no_cover,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -78,12 +79,6 @@ SAMPLE = {
 }
 
 
-@pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
-    with forks(tmp_path_factory.mktemp("forked")) as running:
-        yield running
-
-
 @pytest.fixture
 def stage(ready_made: Any, quick: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(password, "_PULL_TIME", 0.1)
@@ -111,17 +106,14 @@ def interrupt(forked: Forks, stage: Stage, arguments: Sequence[object], kind: Ki
     """
     quick = stage.quick
     quick.fault("silence", times="forever", method=kind.method, host=re.escape(kind.host), path=kind.path)
-    command = tuple(map(str, arguments))
-    forked.start(*command, cwd=stage.folder)
+    running = forked.start(*map(str, arguments), cwd=stage.folder)
     try:
-        eventually(lambda: _hit(quick) or not forked.is_running, f"a request {kind}", 180)
+        eventually(lambda: _hit(quick) or not running.is_running, f"a request {kind}", 180)
         if not _hit(quick):
-            forked.ended()
+            running.ended()
             return None
         began = time.monotonic()
-        forked.interrupt()
-        ended = Completed(*forked.ended(), command)
-        return ended, time.monotonic() - began
+        return running.interrupt(), time.monotonic() - began
     finally:
         quick.admin("DELETE", "/faults")
 

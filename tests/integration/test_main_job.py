@@ -67,7 +67,11 @@ def test_one_command_takes_a_model_to_a_running_module(
 ) -> None:
     project.edit("builder: package", f"builder: {builder}")
 
-    deployed = in_a_new_process("deploy", project, "--yes", "--output", "json", cwd=project.root)
+    options = (project, "--yes", "--output", "json")
+    if builder == "package":
+        deployed = in_a_new_process("deploy", *options, cwd=project.root)
+    else:
+        deployed = in_this_process("deploy", *options)
 
     assert deployed.code == 0, deployed
     document = deployed.json

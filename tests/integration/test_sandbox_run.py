@@ -12,11 +12,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from integration.command_line import Completed, in_this_process
 
 _MANIFESTGEN = [sys.executable, "-m", "manifestgen"]
 _PATIENCE = 30
@@ -27,6 +29,19 @@ posix = pytest.mark.skipif(os.name != "posix", reason="signals and sessions are 
 def _run(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **settings.pop("env", {})}  # type: ignore[dict-item] # a mapping of texts
     return subprocess.run([*_MANIFESTGEN, *arguments], capture_output=True, text=True, timeout=60, env=environment)
+
+
+@pytest.fixture
+def run_here(capfd: pytest.CaptureFixture[str]) -> Callable[..., Completed]:
+    """Run in this process what needs no other: a new one imports the sandbox for a third of a second."""
+
+    def run(*arguments: str) -> Completed:
+        capfd.readouterr()
+        ended = in_this_process(*arguments)
+        of_command = capfd.readouterr()
+        return replace(ended, stdout=of_command.out + ended.stdout, stderr=of_command.err + ended.stderr)
+
+    return run
 
 
 def _python(code: str) -> list[str]:
@@ -97,30 +112,30 @@ def test_an_unmodified_client_talks_to_it() -> None:
     assert (outcome.returncode, outcome.stdout) == (0, "True\n"), outcome.stderr
 
 
-def test_the_exit_code_is_the_commands() -> None:
-    assert _run("sandbox", "run", "--", *_python("raise SystemExit(7)")).returncode == 7
+def test_the_exit_code_is_the_commands(run_here: Callable[..., Completed]) -> None:
+    assert run_here("sandbox", "run", "--", *_python("raise SystemExit(7)")).code == 7
 
 
 @posix
-def test_a_command_that_a_signal_ended_has_the_shells_exit_code() -> None:
+def test_a_command_that_a_signal_ended_has_the_shells_exit_code(run_here: Callable[..., Completed]) -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    assert _run("sandbox", "run", "--", *_python(code)).returncode == 137
+    assert run_here("sandbox", "run", "--", *_python(code)).code == 137
 
 
-def test_options_after_the_command_are_the_commands() -> None:
-    outcome = _run("sandbox", "run", *_python("import sys; print(sys.argv[1:])"), "--help", "-q")
+def test_options_after_the_command_are_the_commands(run_here: Callable[..., Completed]) -> None:
+    outcome = run_here("sandbox", "run", *_python("import sys; print(sys.argv[1:])"), "--help", "-q")
     assert outcome.stdout == "['--help', '-q']\n"
 
 
-def test_an_unknown_command_is_wrong_input() -> None:
-    outcome = _run("sandbox", "run", "--", "no-such-program")
-    assert outcome.returncode == 2
+def test_an_unknown_command_is_wrong_input(run_here: Callable[..., Completed]) -> None:
+    outcome = run_here("sandbox", "run", "--", "no-such-program")
+    assert outcome.code == 2
     assert "error: cannot run 'no-such-program'" in outcome.stderr
     assert "fix: " in outcome.stderr
 
 
-def test_a_missing_command_is_wrong_usage() -> None:
-    assert _run("sandbox", "run").returncode == 2
+def test_a_missing_command_is_wrong_usage(run_here: Callable[..., Completed]) -> None:
+    assert run_here("sandbox", "run").code == 2
 
 
 def test_what_is_not_served_is_reported_at_the_end() -> None:
@@ -130,11 +145,11 @@ def test_what_is_not_served_is_reported_at_the_end() -> None:
     assert outcome.stderr.endswith("clients sent requests that it does not support:\n  CONNECT example.com\n")
 
 
-def test_the_state_is_kept_and_a_temporary_one_removed(tmp_path: Path) -> None:
+def test_the_state_is_kept_and_a_temporary_one_removed(tmp_path: Path, run_here: Callable[..., Completed]) -> None:
     code = "import os; print(os.environ['AZURE_CLIENT_SECRET'], os.environ['HOME'])"
-    kept = [_run("sandbox", "run", "--state", str(tmp_path), "--", *_python(code)).stdout for _ in range(2)]
+    kept = [run_here("sandbox", "run", "--state", str(tmp_path), "--", *_python(code)).stdout for _ in range(2)]
     assert kept[0] == kept[1]
-    secret, home = _run("sandbox", "run", "--", *_python(code)).stdout.split()
+    secret, home = run_here("sandbox", "run", "--", *_python(code)).stdout.split()
     assert secret not in kept[0]
     assert not Path(home).parent.exists()
 
@@ -249,25 +264,28 @@ def test_one_in_the_foreground_stops_with_a_signal(spawned: list[subprocess.Pope
         assert process.wait(_PATIENCE) == 0
 
 
-def test_a_state_in_use_is_wrong_input(tmp_path: Path) -> None:
+def test_a_state_in_use_is_wrong_input(tmp_path: Path, run_here: Callable[..., Completed]) -> None:
     inner = [*_MANIFESTGEN, "sandbox", "start", "--state", str(tmp_path)]
-    outcome = _run("sandbox", "run", "--state", str(tmp_path), "--", *inner)
-    assert outcome.returncode == 2
+    outcome = run_here("sandbox", "run", "--state", str(tmp_path), "--", *inner)
+    assert outcome.code == 2
     assert "another sandbox uses this folder" in outcome.stderr
 
 
-def test_stopping_without_one_says_where_to_stop_it() -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "MANIFESTGEN_SANDBOX"}
-    outcome = subprocess.run(
-        [*_MANIFESTGEN, "sandbox", "stop"], capture_output=True, text=True, timeout=60, env=environment
-    )
-    assert outcome.returncode == 2
+def test_stopping_without_one_says_where_to_stop_it(
+    run_here: Callable[..., Completed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MANIFESTGEN_SANDBOX", raising=False)
+    outcome = run_here("sandbox", "stop")
+    assert outcome.code == 2
     assert "MANIFESTGEN_SANDBOX is not set" in outcome.stderr
 
 
-def test_stopping_one_that_is_gone_is_reported() -> None:
-    outcome = _run("sandbox", "stop", env={"MANIFESTGEN_SANDBOX": "http://127.0.0.1:9"})
-    assert outcome.returncode == 3
+def test_stopping_one_that_is_gone_is_reported(
+    run_here: Callable[..., Completed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANIFESTGEN_SANDBOX", "http://127.0.0.1:9")
+    outcome = run_here("sandbox", "stop")
+    assert outcome.code == 3
     assert "no sandbox responds at http://127.0.0.1:9" in outcome.stderr
 
 
