@@ -24,17 +24,12 @@ def credential_missing(manifest: Manifest) -> Iterator[Problem]:
 
     Add a registry credential whose address is exactly the image's host.
     """
-    known = None
+    known = _addresses(manifest)
+    if known is None:
+        return
     for module in manifest.modules():
         host = module.image.host if module.image else None
-        if not is_private(host) or host is None:
-            continue
-        if known is None:
-            known = _addresses(manifest)
-            if "" in known:
-                # A malformed one may be the one that is meant.
-                return
-        if host.upper() not in known:
+        if host is not None and is_private(host) and host.upper() not in known:
             yield Problem(
                 module.at_setting("image"),
                 f"no registry credential for {host!r}, from which module {module.name!r} is pulled",
@@ -46,13 +41,15 @@ def credential_missing(manifest: Manifest) -> Iterator[Problem]:
             )
 
 
-def _addresses(manifest: Manifest) -> set[str]:
-    """The addresses of all credentials in capitals; an empty one among them if one cannot be read."""
-    found = set()
+def _addresses(manifest: Manifest) -> set[str] | None:
+    """The addresses of all credentials, in capitals; None if one cannot be read: it may be the one that is needed."""
     if is_malformed(manifest, "runtime", "settings", "registryCredentials"):
-        found.add("")
+        return None
+    found = set()
     for part in manifest.credential_entries():
         address = child(part, "address")
         text = None if address is None else as_text(address.value)
-        found.add("" if text is None or is_blank(text) else text.upper())
+        if text is None or is_blank(text):
+            return None
+        found.add(text.upper())
     return found
