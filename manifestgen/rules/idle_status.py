@@ -26,7 +26,7 @@ def idle_status(manifest: Manifest) -> Iterator[Problem]:
         if module.get("status") == "running":
             continue
         status = enum_member(module.get("status"), STATUS)
-        if status is None or status == "running" or (module.system and module.name == "edgeAgent"):
+        if status is None or status == "running" or module.is_edge_agent:
             continue
         if status != "stopped":
             yield Problem(

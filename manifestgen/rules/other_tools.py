@@ -70,7 +70,7 @@ def other_tools(manifest: Manifest) -> Iterator[Problem]:
 
 
 def _module(module: Module) -> Iterator[Problem]:
-    agent = module.system and module.name == "edgeAgent"
+    agent = module.is_edge_agent
     data = module.data
     if (
         module.usual

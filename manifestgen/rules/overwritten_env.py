@@ -40,7 +40,7 @@ def overwritten_env(manifest: Manifest) -> Iterator[Problem]:
     """
     for module in manifest.modules():
         for name in module.env:
-            if name in _SET or (name in _OF_AGENT and module.system and module.name == "edgeAgent"):
+            if name in _SET or (name in _OF_AGENT and module.is_edge_agent):
                 yield Problem(
                     f"{module.at('env')}/{escape(name)}",
                     f"edgeAgent overwrites variable {name!r} of module {module.name!r}",

@@ -134,13 +134,13 @@ def _variable(name: str, value: str | None, secrets: Sequence[str], *, show_env:
 
 
 def _restart(module: Module) -> str:
-    if module.system and module.name == "edgeAgent":
+    if module.is_edge_agent:
         return "always"
     return _scalar(module.get("restartPolicy")) or ("always (default)" if module.system else _DEFAULT_RESTART)
 
 
 def _order(module: Module) -> str:
-    if module.system and module.name == "edgeAgent":
+    if module.is_edge_agent:
         return "first"
     return _scalar(module.get("startupOrder")) or _LAST
 

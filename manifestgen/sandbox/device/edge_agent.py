@@ -116,7 +116,7 @@ def specs(desired: Mapping[str, Any]) -> Sequence[Spec]:
 
 
 def _spec(module: Module) -> Spec:
-    own = module.name == "edgeAgent" and module.system
+    own = module.is_edge_agent
     return Spec(
         name=module.name,
         system=module.system,
