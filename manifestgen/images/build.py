@@ -267,7 +267,7 @@ class _Preparation:
             if not self.services.builder.cancel(build):
                 raise
             self._forget(pending)
-            fix = "run the same command again to start it anew"
+            fix = "run the same command to start it again"
             raise Interrupted("interrupted; the build was cancelled", fix=fix) from None
 
     def _waited(self, build: Build, pending: Pending) -> BuildStatus:
@@ -293,7 +293,8 @@ class _Preparation:
                 raise FoundError(
                     f"the build took longer than {patience.timeout:.0f} s and was cancelled",
                     where=f"build {build.operation}",
-                    fix="give it more time with --timeout",
+                    fix="see in its log what takes so long",
+                    options=("give it more time with --build-timeout", "give it more time with --timeout"),
                 )
             if seconds >= patience.timeout:
                 raise FoundError(

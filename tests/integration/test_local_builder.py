@@ -712,7 +712,7 @@ class TestFaults:
         assert done.code == 130
         *_, error, fix = done.stderr.splitlines()
         assert error == "interrupted; the build was cancelled"
-        assert fix == "  fix: run the same command again to start it anew"
+        assert fix == "  fix: run the same command to start it again"
         process = int((tmp_path / "pid").read_text())
         eventually(lambda: not Path(f"/proc/{process}").exists(), "the end of the engine")
         assert not list((folder / ".manifestgen").glob("build*"))

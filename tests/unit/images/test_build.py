@@ -208,6 +208,16 @@ def test_time_up_says_how_to_resume_and_resuming_works(project: Project) -> None
     assert len(cloud.builder.started) == 1
 
 
+def test_a_build_that_is_cancelled_as_time_is_up_names_the_option_of_each_command(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = Cloud(project)
+    monkeypatch.setattr(cloud.builder, "cancel", lambda build: True)
+    with pytest.raises(FoundError, match="and was cancelled") as caught:
+        Run(cloud)(project, timeout=0.0)
+    assert [option.split()[-1] for option in caught.value.options] == ["--build-timeout", "--timeout"]
+
+
 def test_an_image_that_its_registry_no_longer_has_is_built_again(project: Project) -> None:
     cloud = Cloud(project)
     first = Run(cloud)(project)
